@@ -1,0 +1,1 @@
+"""Policy and rules, approval requests, votes, grants, waiting, and the approvers' pages."""

@@ -1,0 +1,1 @@
+"""What is sensitive and how it is hidden. Pure: no Django, no I/O."""

@@ -1,0 +1,1 @@
+"""The record: journal, Merkle log, checkpoints, replay, evidence, verifier."""
