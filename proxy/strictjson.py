@@ -46,8 +46,8 @@ class Number(float):
         number.spelling = spelling
         return number
 
-    def __getnewargs__(self) -> tuple[str]:  # type: ignore[override]  # float's own answers a float; ours
-    rebuilds from the text
+    # float's own answers a float; ours rebuilds the number from its text
+    def __getnewargs__(self) -> tuple[str]:  # type: ignore[override]
         return (self.spelling,)
 
 
