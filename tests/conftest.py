@@ -1,0 +1,39 @@
+"""Fixtures of every test: a test database of this run alone, and the services that happen to be there."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+from django.db import connection
+
+from tests import environment, services
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings() -> None:
+    """Name the test database after this process, so that runs beside each other do not meet."""
+    if connection.vendor == "sqlite":
+        name = str(environment.STATE_DIR / "test.sqlite3")
+    else:
+        name = f"test_holdgate_{os.getpid()}"
+    connection.settings_dict["TEST"]["NAME"] = name
+
+
+@pytest.fixture(scope="session")
+def postgresql_url() -> str:
+    """Return the address of a PostgreSQL server's maintenance database; skip when none answers here."""
+    if not services.answers(services.POSTGRESQL):
+        services.missing("PostgreSQL on 127.0.0.1:5432", "HOLDGATE_REQUIRE_SERVICES")
+    return "postgresql://postgres@127.0.0.1:5432/postgres"
+
+
+@pytest.fixture(scope="session")
+def redis_url() -> str:
+    """Return the address of a Redis server; skip when none answers here.
+
+    Tests keep to keys of their own and never flush.
+    """
+    if not services.answers(services.REDIS):
+        services.missing("Redis on 127.0.0.1:6379", "HOLDGATE_REQUIRE_SERVICES")
+    return "redis://127.0.0.1:6379/15"
