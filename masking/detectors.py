@@ -1,0 +1,169 @@
+"""The detectors by name: what finds them in plain text, and what must be in raw JSON.
+
+Pure: no Django, no I/O.
+
+Every pattern runs on google-re2 over bytes: time linear in the input, no backtracking.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import re2
+
+from masking.cards import find_cards, may_hold_card
+from masking.checksums import IBAN_COUNTRIES, is_card
+from masking.folding import plain, same_name
+from masking.personal import find_emails, find_ibans, find_phones, find_ssns, may_hold_iban
+from masking.secrets import (
+    KEY_NAME,
+    ASSIGNED_NAME,
+    PROVIDER_KEYS,
+    find_api_keys,
+    find_bearers,
+    find_passwords,
+    find_private_keys,
+    is_key_value,
+)
+
+Span = tuple[int, int]
+_MEMORY: Final = 64 << 20  # bytes for the automata; the default of 8 MiB is too little for the set
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Detector:
+    """One kind of sensitive value.
+
+    `find` yields spans in plain UTF-8 text. `hint` is an RE2 pattern found in every JSON text, escaped or
+    not, in which `find` would find something (a wider net, never a narrower one); `confirm` looks a second
+    time at raw JSON with the hint in it, where the hint alone is too wide. `closed` says that the detector checks
+    every character of what it finds, so that nothing else can hide in it.
+    """
+
+    name: str
+    find: Callable[[bytes], Iterable[Span]]
+    hint: str
+    confirm: Callable[[bytes], bool] | None = None
+    closed: bool = True
+
+
+# In raw JSON a value may follow an escaped line end, whose letter touches it.
+_EDGE: Final = r"(?:^|[^0-9A-Za-z_]|\\[nrtbf])"
+_BLANKS: Final = r"(?:\s|\\+[nrt]|[\\\"'])*"
+
+_TABLE: Final = (
+    Detector(
+        name="bearer_token",
+        find=find_bearers,
+        hint=r"(?i:bearer)(?:[\s:]|\\+[nrt])+[A-Za-z0-9\-._~+/]{8}|eyJ[A-Za-z0-9_\-]{5,}\.[A-Za-z0-9_\-]*\.",
+    ),
+    Detector(
+        name="password_assignment",
+        find=find_passwords,
+        hint=rf"(?i:{ASSIGNED_NAME}){_BLANKS}(?::|=)|://[^\s/@:\"'<>]*:[^\s/@\"'<>]+@",
+        closed=False,
+    ),
+    Detector(name="private_key", find=find_private_keys, hint=r"PRIVATE KEY", closed=False),
+    Detector(
+        name="api_key",
+        find=find_api_keys,
+        hint=rf"{_EDGE}(?:{PROVIDER_KEYS})|(?i:{KEY_NAME}){_BLANKS}(?::|=)",
+        closed=False,
+    ),
+    Detector(name="credit_card", find=find_cards, hint=r"[0-9](?:[ \-._]?[0-9]){11}", confirm=may_hold_card),
+    Detector(
+        name="iban",
+        find=find_ibans,
+        hint=rf"(?i:{'|'.join(IBAN_COUNTRIES)})[0-9]{{2}}[ \-]?[A-Za-z0-9]{{2}}",
+        confirm=may_hold_iban,
+    ),
+    Detector(name="us_ssn", find=find_ssns, hint=r"[0-9]{3}[ \-][0-9]{2}[ \-][0-9]{4}"),
+    Detector(name="email", find=find_emails, hint=r"[^\s@]@[\pL\pN][\pL\pN\-.]*\.[\pLx]"),
+    Detector(
+        name="phone",
+        find=find_phones,
+        hint=r"\+\(?[1-9](?:[ .\-/()]{0,3}[0-9]){6}|[2-9][0-9]{2}\)?[ .\-]?[0-9]{3}[ .\-][0-9]{4}"
+        rf"|{_EDGE}\(?0[1-9][0-9]{{1,4}}\)?[ .\-/]{{1,3}}[0-9]{{2}}|{_EDGE}0[1-9](?:[ .\-][0-9]{{2}}){{4}}"
+        rf"|{_EDGE}00[1-9][0-9]{{0,2}}[ .\-/][0-9]",
+    ),
+)
+BY_NAME: Final[Mapping[str, Detector]] = {detector.name: detector for detector in _TABLE}
+DETECTORS: Final = frozenset(BY_NAME)
+
+_KEY_RULES: Final = (
+    ("password_assignment", re2.compile(f"(?i){ASSIGNED_NAME}$".encode())),
+    ("api_key", re2.compile(f"(?i){KEY_NAME}$".encode())),
+)
+
+
+class PatternSet:
+    """Several RE2 patterns searched in one pass; tells which of them are found."""
+
+    def __init__(self, patterns: Iterable[str]) -> None:
+        options = re2.Options()
+        options.max_mem = _MEMORY
+        options.log_errors = False
+        self._empty = True
+        self._set = re2.Set.SearchSet(options)
+        for pattern in patterns:
+            self._empty = False
+            self._set.Add(pattern.encode())
+        if not self._empty:
+            self._set.Compile()
+
+    def found(self, text: bytes) -> list[int]:
+        """Return the positions of the patterns that are found in the bytes."""
+        return [] if self._empty else self._set.Match(text) or []
+
+
+def of_key(name: str, detectors: Iterable[str]) -> str | None:
+    """Return which of these detectors hides the value of a key, column or variable of this name."""
+    encoded = same_name(name).encode("utf-8", "replace")
+    for detector, pattern in _KEY_RULES:
+        if detector in detectors and pattern.search(encoded):
+            return detector
+    return None
+
+
+def hides_value(detector: str, value: object) -> bool:
+    """Say whether a detector that knows a key's name hides this value: never a switch or an object."""
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        return False
+    return detector != "api_key" or is_key_value(str(value).encode("utf-8", "replace"))
+
+
+def is_card_number(number: int) -> bool:
+    """Say whether a JSON integer is a payment card number."""
+    return 10**11 <= abs(number) < 10**19 and is_card(str(abs(number)))
+
+
+def detect(value: Any, names: Iterable[str]) -> frozenset[str]:
+    """Return which of the named detectors find something in a parsed JSON value: strings, keys, integers.
+
+    This is what `contains: [credit_card, …]` in a rule asks. Iterative, so depth is no matter.
+    """
+    wanted = [BY_NAME[name] for name in names]
+    found: set[str] = set()
+    for text in _texts(value, found):
+        view = plain(text).encode("utf-8", "replace")
+        found.update(detector.name for detector in wanted if any(True for _ in detector.find(view)))
+    return found & frozenset(names)
+
+
+def _texts(value: Any, found: set[str]) -> Iterator[str]:
+    waiting = [value]
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, str):
+            yield item
+        elif isinstance(item, dict):
+            for key, member in item.items():
+                yield key
+                detector = of_key(key, DETECTORS)
+                if detector and hides_value(detector, member):
+                    found.add(detector)
+                waiting.append(member)
+        elif isinstance(item, list | tuple):
+            waiting.extend(item)
+        elif isinstance(item, int) and not isinstance(item, bool) and is_card_number(item):
+            found.add("credit_card")
