@@ -39,6 +39,7 @@ check: $(VENV)/.dev ## Lint, types, imports, shape, locks, migrations
 	$(BIN)/codespell
 	$(BIN)/python -m tests.house.shape
 	$(BIN)/python -m tests.house.locks
+	$(BIN)/python -m tests.house.hygiene
 	$(BIN)/python manage.py check --fail-level WARNING
 	$(BIN)/python manage.py makemigrations --check --dry-run
 

@@ -1,0 +1,37 @@
+"""What the README tells a newcomer to type is true."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from approvals.config import loader
+from tests.house import sources
+
+README = (sources.ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_configuration_in_the_readme_loads() -> None:
+    block = re.search(r"```yaml\n(.*?)```", README, re.DOTALL)
+    assert block is not None
+    indent = re.match(r" *", block[1])
+    assert indent is not None
+    text = "".join(line.removeprefix(indent[0]) for line in block[1].splitlines(keepends=True))
+
+    assert [connection.name for connection in loader.load(text).connections] == ["orders-db"]
+
+
+@pytest.mark.parametrize("target", sorted(set(re.findall(r"make ([a-z]+)", README))))
+def test_every_make_target_that_the_readme_names_exists(target: str) -> None:
+    makefile = (sources.ROOT / "Makefile").read_text(encoding="utf-8")
+
+    assert re.search(rf"^{target}:.*## ", makefile, re.MULTILINE)
+
+
+@pytest.mark.parametrize("page", sorted(sources.ROOT.glob("*.md")), ids=lambda page: page.name)
+def test_links_between_pages_lead_somewhere(page: object) -> None:
+    text = (sources.ROOT / str(page)).read_text(encoding="utf-8")
+    links = [link for link in re.findall(r"\]\(([^)#:]+)\)", text) if not (sources.ROOT / link).exists()]
+
+    assert links == []
