@@ -1,4 +1,4 @@
-"""Identifiers made by the server: pure, no Django."""
+"""Identifiers made by the server: UUID version 7, which sort by the time they were made."""
 
 from __future__ import annotations
 
@@ -6,11 +6,17 @@ import secrets
 import time
 import uuid
 
+_VERSION = 0x7 << 76
+_VARIANT = 0b10 << 62
+
 
 def uuid7() -> str:
-    """Return a new UUID version 7 as text: milliseconds of Unix time first, 74 random bits after (RFC 9562 §5.7)."""
-    milliseconds = time.time_ns() // 1_000_000
-    value = (milliseconds & (2**48 - 1)) << 80 | secrets.randbits(80)
-    value = value & ~(0xF << 76) | 0x7 << 76
-    value = value & ~(0x3 << 62) | 0x2 << 62
-    return str(uuid.UUID(int=value))
+    """Return a new UUIDv7 in text form (RFC 9562 §5.7): 48 bits of Unix milliseconds, then randomness.
+
+    The twelve bits after the version hold the fraction of the millisecond (§6.2, method 3), so that ids
+    made by one process within a millisecond still sort by time; the last 62 bits are random.
+    """
+    milliseconds, fraction = divmod(time.time_ns(), 1_000_000)
+    sub_millisecond = (fraction * 4096) // 1_000_000
+    number = milliseconds << 80 | _VERSION | sub_millisecond << 64 | _VARIANT | secrets.randbits(62)
+    return str(uuid.UUID(int=number))

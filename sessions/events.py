@@ -1,0 +1,64 @@
+"""What the other parts hand to the record: events, and payloads that went through masking. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import NewType
+
+Payload = NewType("Payload", bytes)
+"""Bytes that may be written down. Only the masking outlet (approvals/outlet.py) makes them."""
+
+Fact = str | int | bool | None | list[str]
+"""Identifiers, enumerations and counts. Never text of a person or of an upstream: a leaf is never erased."""
+
+INTENT = "call.intent"
+ABANDONED = "call.abandoned"
+SESSION_STARTED = "session.started"
+ERASED = "payload.erased"
+PROCESS_STARTED = "process.started"
+PROCESS_STOPPED = "process.stopped"
+
+TERMINAL_KINDS = frozenset(
+    {
+        "call.result",
+        "call.failed",
+        "call.unknown",
+        "call.cancelled",
+        "call.blocked",
+        "call.refused",
+        ABANDONED,
+    }
+)
+"""Kinds that end a call: a call.intent stays open until one of them is committed for its call_id."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """One thing that happened, before it is an entry of the record.
+
+    `kind` is dotted lower case. Text fields hold identifiers (`tool` already masked, `actor` a keyed digest).
+    `payloads` are stored apart under salted commitments and can be erased; `facts` go into the leaf for good.
+    `recover_after` belongs to `call.intent` alone: seconds from the commit on after which a call without a
+    terminal event counts as unknown.
+    A `session.started` event may bring the payload `run`, the (masked) name of the run it groups.
+    A `payload.erased` event names the commitments it erased in the fact `commitments`, as hex.
+    """
+
+    kind: str
+    call_id: str = ""
+    session: str = ""
+    connection: str = ""
+    method: str = ""
+    tool: str = ""
+    actor: str = ""
+    policy_revision: int = 0
+    policy_digest: str = ""
+    facts: Mapping[str, Fact] = field(default_factory=dict)
+    payloads: Mapping[str, Payload] = field(default_factory=dict)
+    recover_after: float | None = None
+
+    @property
+    def ends_call(self) -> bool:
+        """Whether this event closes the call that a `call.intent` opened."""
+        return self.kind in TERMINAL_KINDS and bool(self.call_id)

@@ -1,0 +1,131 @@
+"""Tables of the record.
+
+Under proof, append-only (guards.py): Entry, LogIndex, Checkpoint. Payload is under proof too, and deletable.
+Derived from the record, to be rebuilt or lost without harm: RecordedSession, OpenCall.
+Operational, no evidence: GatewayProcess, SequencerState.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from django.db import models
+
+
+class Entry(models.Model):
+    """One entry. `leaf` holds the exact bytes; every other column is recomputed from them by `verify`."""
+
+    id = models.BigAutoField(primary_key=True)
+    leaf = models.BinaryField()
+    leaf_hash = models.BinaryField(max_length=32, unique=True)
+    kind = models.TextField()
+    ts = models.DateTimeField()
+    call_id = models.TextField()
+    session = models.TextField()
+    connection = models.TextField()
+    tool = models.TextField()
+    actor = models.TextField()
+
+    class Meta:
+        verbose_name_plural = "entries"
+        indexes: ClassVar = [
+            models.Index(fields=["call_id"], name="entry_of_call"),
+            models.Index(fields=["session"], name="entry_of_session"),
+            models.Index(fields=["ts"], name="entry_by_time"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.pk}"
+
+
+class LogIndex(models.Model):
+    """The place of an entry in the Merkle log, given after commit by the sequencer. Dense from 0."""
+
+    log_index = models.BigIntegerField(primary_key=True)
+    # No constraint: it would cost a look-up per entry, and `verify` proves far more than it could.
+    entry = models.OneToOneField(
+        Entry, on_delete=models.DO_NOTHING, related_name="place", db_constraint=False
+    )
+
+    def __str__(self) -> str:
+        return f"{self.log_index} is entry {self.entry_id}"
+
+
+class Checkpoint(models.Model):
+    """A signed tree head. `note` is the C2SP note; `size` and `root` repeat what it says."""
+
+    size = models.BigIntegerField(primary_key=True)
+    root = models.BinaryField(max_length=32)
+    note = models.TextField()
+
+    def __str__(self) -> str:
+        return f"checkpoint {self.size}"
+
+
+class Payload(models.Model):
+    """Masked bytes behind a commitment of an entry (`leaf_hash`). Deleting row and salt erases the value."""
+
+    commitment = models.BinaryField(max_length=32, primary_key=True)
+    leaf_hash = models.BinaryField(max_length=32)
+    name = models.TextField()
+    call_id = models.TextField()
+    salt = models.BinaryField(max_length=32)
+    body = models.BinaryField()
+
+    def __str__(self) -> str:
+        return f"{self.name} of {self.call_id or 'no call'}"
+
+
+class RecordedSession(models.Model):
+    """Calls grouped for replay: an actor on a connection within a run, or until an idle gap. Derived."""
+
+    id = models.CharField(primary_key=True, max_length=64)
+    actor = models.TextField()
+    connection = models.TextField()
+    run = models.TextField()
+    started_at = models.DateTimeField()
+
+    class Meta:
+        indexes: ClassVar = [models.Index(fields=["-started_at", "-id"], name="session_newest_first")]
+
+    def __str__(self) -> str:
+        return self.id
+
+
+class OpenCall(models.Model):
+    """A call.intent without its terminal event yet. Derived; deleted together with the terminal event."""
+
+    call_id = models.CharField(primary_key=True, max_length=64)
+    leaf_hash = models.BinaryField(max_length=32)
+    writer = models.CharField(max_length=64, db_index=True)
+    recover_after = models.DateTimeField(null=True)
+
+    def __str__(self) -> str:
+        return self.call_id
+
+
+class GatewayProcess(models.Model):
+    """A process that writes the record. Silent for 15 s means dead; stopped says so itself."""
+
+    id = models.CharField(primary_key=True, max_length=64)
+    started_at = models.DateTimeField()
+    heartbeat_at = models.DateTimeField()
+    stopped_at = models.DateTimeField(null=True)
+
+    def __str__(self) -> str:
+        return self.id
+
+
+class SequencerState(models.Model):
+    """The one row (id 1) of the elected sequencer: its epoch fences every write of the log."""
+
+    id = models.SmallIntegerField(primary_key=True, default=1)
+    epoch = models.BigIntegerField(default=0)
+    holder = models.TextField(default="")
+    lease_until = models.DateTimeField(null=True)
+    size = models.BigIntegerField(default=0)
+    frontier = models.BinaryField(default=bytes)
+    low_water = models.BigIntegerField(default=0)
+
+    def __str__(self) -> str:
+        return f"sequencer epoch {self.epoch}, size {self.size}"

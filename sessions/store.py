@@ -1,0 +1,123 @@
+"""The SQL of the record's writer, portable between PostgreSQL and SQLite. No ORM: this is the hot path."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from django.db import DEFAULT_DB_ALIAS, connections
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from sessions import guards
+
+# Every writer holds it shared until its transaction ends. Held exclusively it means: no write is in flight.
+# The upper half of the number is "HOLD" in ASCII: ours alone in the space of advisory locks.
+WRITE_LOCK: Final = 0x484F4C44_00000001
+_ROWS_PER_STATEMENT: Final = 200
+
+_ENTRY_COLUMNS: Final = (
+    "leaf", "leaf_hash", "kind", "ts", "call_id", "session", "connection", "tool", "actor",
+)  # fmt: skip
+_PAYLOAD_COLUMNS: Final = ("commitment", "leaf_hash", "name", "call_id", "salt", "body")
+_SESSION_COLUMNS: Final = ("id", "actor", "connection", "run", "started_at")
+_OPEN_CALL_COLUMNS: Final = ("call_id", "leaf_hash", "writer", "recover_after")
+
+
+@dataclass(slots=True)
+class Rows:
+    """Everything one transaction writes; tuples in the order of the columns above. Datetimes are aware."""
+
+    entries: list[tuple[Any, ...]] = field(default_factory=list)
+    payloads: list[tuple[Any, ...]] = field(default_factory=list)
+    sessions: list[tuple[Any, ...]] = field(default_factory=list)
+    opened: list[tuple[Any, ...]] = field(default_factory=list)
+    closed: list[str] = field(default_factory=list)
+
+
+def current() -> BaseDatabaseWrapper:
+    """Return this thread's connection to the default database."""
+    return connections[DEFAULT_DB_ALIAS]
+
+
+def lock(connection: BaseDatabaseWrapper, *, exclusive: bool) -> datetime:
+    """Take the record's lock until the transaction ends; return the database's clock.
+
+    SQLite has one writer at a time from BEGIN IMMEDIATE on and no clock of its own.
+    """
+    if connection.vendor != "postgresql":
+        return datetime.now(UTC)
+    function = "pg_advisory_xact_lock" if exclusive else "pg_advisory_xact_lock_shared"
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT {function}(%s), clock_timestamp()", [WRITE_LOCK])
+        now: datetime = cursor.fetchone()[1]
+    return now
+
+
+def write(connection: BaseDatabaseWrapper, rows: Rows) -> None:
+    """Insert the rows and delete the calls that ended, inside the caller's transaction.
+
+    Raises django.db.Error, among others when a call is opened that is open already.
+    """
+    adapt = connection.ops.adapt_datetimefield_value
+    entries = [(*row[:3], adapt(row[3]), *row[4:]) for row in rows.entries]
+    sessions = [(*row[:4], adapt(row[4])) for row in rows.sessions]
+    opened = [(*row[:3], adapt(row[3])) for row in rows.opened]
+    insert(connection, guards.ENTRY, _ENTRY_COLUMNS, entries)
+    insert(connection, guards.PAYLOAD, _PAYLOAD_COLUMNS, rows.payloads)
+    insert(connection, "mcp_sessions_recordedsession", _SESSION_COLUMNS, sessions, "ON CONFLICT DO NOTHING")
+    insert(connection, "mcp_sessions_opencall", _OPEN_CALL_COLUMNS, opened)
+    for chunk in _chunks(rows.closed):
+        marks = ", ".join(["%s"] * len(chunk))
+        with connection.cursor() as cursor:
+            cursor.execute(f"DELETE FROM mcp_sessions_opencall WHERE call_id IN ({marks})", chunk)  # noqa: S608 - marks only
+
+
+def insert_process(connection: BaseDatabaseWrapper, process_id: str, now: datetime) -> None:
+    """Announce a writer process, alive at `now`."""
+    moment = connection.ops.adapt_datetimefield_value(now)
+    insert(
+        connection,
+        "mcp_sessions_gatewayprocess",
+        ("id", "started_at", "heartbeat_at"),
+        [(process_id, moment, moment)],
+        "ON CONFLICT DO NOTHING",
+    )
+
+
+def beat(connection: BaseDatabaseWrapper, process_id: str, now: datetime, *, stopped: bool = False) -> None:
+    """Say that a writer process was alive at `now`, or that it stopped then."""
+    moment = connection.ops.adapt_datetimefield_value(now)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE mcp_sessions_gatewayprocess SET heartbeat_at = %s, stopped_at = %s WHERE id = %s",
+            [moment, moment if stopped else None, process_id],
+        )
+
+
+def has_entry(connection: BaseDatabaseWrapper, leaf_hash: bytes) -> bool:
+    """Return whether an entry with this leaf hash is committed."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT 1 FROM {guards.ENTRY} WHERE leaf_hash = %s", [leaf_hash])  # noqa: S608 - a name of ours
+        return cursor.fetchone() is not None
+
+
+def insert(
+    connection: BaseDatabaseWrapper,
+    table: str,
+    columns: Sequence[str],
+    rows: Sequence[tuple[Any, ...]],
+    suffix: str = "",
+) -> None:
+    """Insert rows into one of the record's own tables by as few statements as is sensible."""
+    one = f"({', '.join(['%s'] * len(columns))})"
+    head = f"INSERT INTO {table} ({', '.join(columns)}) VALUES "  # noqa: S608 - names of ours only
+    for chunk in _chunks(rows):
+        statement = f"{head}{', '.join([one] * len(chunk))} {suffix}"
+        with connection.cursor() as cursor:
+            cursor.execute(statement, [value for row in chunk for value in row])
+
+
+def _chunks(rows: Sequence[Any]) -> Iterable[Sequence[Any]]:
+    return (rows[at : at + _ROWS_PER_STATEMENT] for at in range(0, len(rows), _ROWS_PER_STATEMENT))
