@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 
@@ -22,7 +23,7 @@ def test_the_configuration_in_the_readme_loads() -> None:
     assert [connection.name for connection in loader.load(text).connections] == ["orders-db"]
 
 
-@pytest.mark.parametrize("target", sorted(set(re.findall(r"make ([a-z]+)", README))))
+@pytest.mark.parametrize("target", sorted(set(re.findall(r"(?:^|`)make ([a-z]+)", README, re.MULTILINE))))
 def test_every_make_target_that_the_readme_names_exists(target: str) -> None:
     makefile = (sources.ROOT / "Makefile").read_text(encoding="utf-8")
 
@@ -30,8 +31,8 @@ def test_every_make_target_that_the_readme_names_exists(target: str) -> None:
 
 
 @pytest.mark.parametrize("page", sorted(sources.ROOT.glob("*.md")), ids=lambda page: page.name)
-def test_links_between_pages_lead_somewhere(page: object) -> None:
-    text = (sources.ROOT / str(page)).read_text(encoding="utf-8")
+def test_links_between_pages_lead_somewhere(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
     links = [link for link in re.findall(r"\]\(([^)#:]+)\)", text) if not (sources.ROOT / link).exists()]
 
     assert links == []

@@ -16,7 +16,7 @@ IDS = {promise.id for promise in PROMISES}
 
 def _carried(source: str) -> Iterator[tuple[int, str]]:
     """Yield line and id of every `pytest.mark.promise(id)` in a module; an id that is no literal as `?`."""
-    for node in ast.walk(ast.parse(source)):
+    for node in ast.walk(ast.parse(source)):  # breadth first, so not in the order of lines
         if isinstance(node, ast.Call) and ast.unparse(node.func) == "pytest.mark.promise":
             for argument in node.args:
                 yield node.lineno, str(argument.value) if isinstance(argument, ast.Constant) else "?"
@@ -47,11 +47,9 @@ def test_no_test_carries_an_id_that_is_no_promise() -> None:
 
 
 def test_the_scan_sees_decorators_and_module_marks() -> None:
-    source = (
-        'import pytest\npytestmark = [pytest.mark.promise("a")]\n@pytest.mark.promise("b")\ndef test(): ...\n'
-    )
+    source = 'pytestmark = [pytest.mark.promise("a")]\n@pytest.mark.promise("b")\ndef test(): ...\n'
 
-    assert list(_carried(source)) == [(2, "a"), (3, "b")]
+    assert set(_carried(source)) == {(1, "a"), (2, "b")}
 
 
 @pytest.mark.parametrize("promise", PROMISES, ids=lambda promise: promise.id)
