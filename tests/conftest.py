@@ -28,9 +28,9 @@ def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -
     """Let the flush after a transactional test empty the record, whose tables refuse every deletion."""
     flush = connection.ops.execute_sql_flush
 
-    def flush_unguarded(statements: Iterable[str]) -> None:
+    def flush_unguarded(sql_list: Iterable[str]) -> None:
         guards.drop(connection)
-        flush(statements)
+        flush(sql_list)
         guards.create(connection)
 
     with django_db_blocker.unblock():
