@@ -1,8 +1,8 @@
 """Payment card numbers in text: digit runs, their groups, and which windows of groups can be a card. Pure.
 
 Precision, on purpose: a number is a card when issuer range, length and Luhn agree and it is written in
-one piece, in the groups cards are printed in, or when it is all there is of a run of digits with spaces or dashes.
-Fractions (`0.4532…`), UUIDs and long hexadecimal digests are no cards, whatever their digits say.
+one piece, in the groups cards are printed in, or when it is all there is of a run of digits with spaces or
+dashes. Fractions (`0.4532…`), UUIDs and long hexadecimal digests are no cards, whatever their digits.
 """
 
 from collections.abc import Iterator

@@ -7,6 +7,7 @@ Every pattern runs on google-re2 over bytes: time linear in the input, no backtr
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final
 
 import re2
@@ -16,8 +17,8 @@ from masking.checksums import IBAN_COUNTRIES, is_card
 from masking.folding import plain, same_name
 from masking.personal import find_emails, find_ibans, find_phones, find_ssns, may_hold_iban
 from masking.secrets import (
-    KEY_NAME,
     ASSIGNED_NAME,
+    KEY_NAME,
     PROVIDER_KEYS,
     find_api_keys,
     find_bearers,
@@ -27,7 +28,7 @@ from masking.secrets import (
 )
 
 Span = tuple[int, int]
-_MEMORY: Final = 64 << 20  # bytes for the automata; the default of 8 MiB is too little for the set
+_MEMORY: Final = 32 << 20  # bytes for the automaton of a set; the default of 8 MiB is too little
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,8 +37,8 @@ class Detector:
 
     `find` yields spans in plain UTF-8 text. `hint` is an RE2 pattern found in every JSON text, escaped or
     not, in which `find` would find something (a wider net, never a narrower one); `confirm` looks a second
-    time at raw JSON with the hint in it, where the hint alone is too wide. `closed` says that the detector checks
-    every character of what it finds, so that nothing else can hide in it.
+    time at raw JSON with the hint in it, where the hint alone is too wide. `closed` says that every
+    character of what it finds is checked, so that nothing else can hide in it.
     """
 
     name: str
@@ -99,21 +100,26 @@ _KEY_RULES: Final = (
 class PatternSet:
     """Several RE2 patterns searched in one pass; tells which of them are found."""
 
-    def __init__(self, patterns: Iterable[str]) -> None:
+    def __init__(self, patterns: tuple[str, ...]) -> None:
         options = re2.Options()
         options.max_mem = _MEMORY
         options.log_errors = False
-        self._empty = True
+        self._empty = not patterns
         self._set = re2.Set.SearchSet(options)
         for pattern in patterns:
-            self._empty = False
             self._set.Add(pattern.encode())
-        if not self._empty:
+        if patterns:
             self._set.Compile()
 
     def found(self, text: bytes) -> list[int]:
         """Return the positions of the patterns that are found in the bytes."""
         return [] if self._empty else self._set.Match(text) or []
+
+
+@lru_cache(maxsize=64)
+def pattern_set(patterns: tuple[str, ...]) -> PatternSet:
+    """Return the set of these patterns, compiled once for all readers who need the same."""
+    return PatternSet(patterns)
 
 
 def of_key(name: str, detectors: Iterable[str]) -> str | None:
@@ -147,7 +153,7 @@ def detect(value: Any, names: Iterable[str]) -> frozenset[str]:
     for text in _texts(value, found):
         view = plain(text).encode("utf-8", "replace")
         found.update(detector.name for detector in wanted if any(True for _ in detector.find(view)))
-    return found & frozenset(names)
+    return frozenset(found).intersection(names)
 
 
 def _texts(value: Any, found: set[str]) -> Iterator[str]:

@@ -69,7 +69,7 @@ def plain(text: str) -> str:
 
 
 def plain_with_offsets(text: str) -> tuple[str, list[int] | None]:
-    """Return the plain view and, where it is shorter than the text, the offset in the text of each character."""
+    """Return the plain view and, where it is shorter than the text, the text offset of each character."""
     if text.isascii():
         return text, None
     view = text.translate(_PLAIN_TABLE)

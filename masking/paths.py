@@ -50,7 +50,7 @@ class FieldPath:
         return self.last if len(named) == 1 else None
 
     def matches(self, place: Place) -> bool:
-        """Say whether a value at this place is meant. Time is segments times depth, whatever the wildcards."""
+        """Say whether a value at this place is meant; the time is segments times depth."""
         return _matches((_ANY_DEPTH, *self.segments), place)
 
 
@@ -82,7 +82,7 @@ def _fits(segment: str | int, step: str | int) -> bool:
 
 
 def _matches(segments: Sequence[str | int], place: Place) -> bool:
-    """Match like a glob: on a mismatch go back to the last `**` only, which is enough and keeps it bounded."""
+    """Match like a glob: on a mismatch go back to the last `**` only, which is enough."""
     at = step = 0
     retry_at = retry_step = -1
     while step < len(place):

@@ -17,7 +17,7 @@ _IBAN_HEAD: Final = re2.compile(f"(?i)(?:{'|'.join(IBAN_COUNTRIES)})[0-9]{{2}}[ 
 _IBAN_REST: Final = re2.compile(rb"(?i)^[A-Z0-9](?:[ \-]?[A-Z0-9]){14,33}")
 _SSN: Final = re2.compile(rb"([0-9]{3})([ \-])([0-9]{2})([ \-])([0-9]{4})")
 _EMAIL: Final = re2.compile(
-    rb"""(?:[\pL\pN!#$%&'*+/=?^_`{|}~.\-]+|"[^"\r\n]+")@[\pL\pN][\pL\pN\-.]*\.(?:\pL\pL+|(?i:xn--)[a-zA-Z0-9\-]+)"""
+    rb"""(?:[\pL\pN!#$%*+_~.\-][\pL\pN!#$%*+_~.\-']*|"[^"\r\n]+")@[\pL\pN][\pL\pN\-.]*\.(?:\pL\pL+|(?i:xn--)[a-zA-Z0-9\-]+)"""
 )
 _SEPARATED: Final = r"(?:[ .\-/()]{0,3}[0-9])"
 _PHONE: Final = re2.compile(
@@ -92,7 +92,7 @@ def find_ssns(text: bytes) -> Iterator[Span]:
         good = (
             first == second
             and is_ssn(area, group, serial)
-            and _stands_alone(text, *match.span(), joints=b"-")
+            and _stands_alone(text, match.start(), match.end(), b"-")
         )
         position = match.end() if good else match.start() + 1
         if good:
@@ -112,7 +112,7 @@ def find_phones(text: bytes) -> Iterator[Span]:
     while match := _PHONE.search(text, position):
         digits = sum(byte in _DIGITS for byte in match.group())
         least = 8 if match.group()[:1] in {b"+", b"0", b"("} else 10
-        good = least <= digits <= 15 and _stands_alone(text, *match.span(), joints=b"-.+/")
+        good = least <= digits <= 15 and _stands_alone(text, match.start(), match.end(), b"-.+/")
         position = match.end() if good else match.start() + 1
         if good:
             yield match.span()

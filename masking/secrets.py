@@ -16,10 +16,10 @@ ASSIGNED_NAME: Final = r"(?:password|passwd|pwd|secret)(?:[_\-]?(?:key|value))?[
 KEY_NAME: Final = (
     r"(?:api[_\-]?key|access[_\-]?key|access[_\-]?token|auth[_\-]?token|refresh[_\-]?token|account[_\-]?key)"
 )
-_ASSIGNS: Final = r"(?:\\*[\"'])?\s{0,8}(?:=>|:=|[:=])\s{0,8}"
+ASSIGNS: Final = r"(?:\\*[\"'])?\s{0,8}(?:=>|:=|[:=])\s{0,8}"
 
-_PASSWORD: Final = re2.compile(f"(?i){ASSIGNED_NAME}{_ASSIGNS}".encode())
-_NAMED_KEY: Final = re2.compile(f"(?i){KEY_NAME}{_ASSIGNS}".encode())
+_PASSWORD: Final = re2.compile(f"(?i){ASSIGNED_NAME}{ASSIGNS}".encode())
+_NAMED_KEY: Final = re2.compile(f"(?i){KEY_NAME}{ASSIGNS}".encode())
 _URL_PASSWORD: Final = re2.compile(rb"://[^\s/@:\"'<>]*:([^\s/@\"'<>]+)@")
 _QUOTE: Final = re2.compile(rb"^(\\*)([\"'`])")
 _UNQUOTED: Final = re2.compile(rb"^[^\s\"'`,;&<>|(){}\[\]]+")

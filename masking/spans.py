@@ -1,20 +1,22 @@
-"""Hiding spans in text: what detectors find becomes a label, a partial value, a pseudonym or nothing. Pure."""
+"""Hiding spans in text: what detectors find becomes a label, a partial value, a pseudonym, nothing. Pure."""
 
 import hashlib
 import hmac
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from masking.detectors import BY_NAME, PatternSet, hides_value, of_key
+from masking.detectors import BY_NAME, hides_value, of_key, pattern_set
+from masking.fields import Fields, Hidden
 from masking.folding import plain_with_offsets
+from masking.literals import Forms
 from masking.rules import STRICTNESS, Replace
 
 CREDENTIAL: Final = "credential"
 _PARTIAL_FROM: Final = 8
 # What a mask of ours looks like: masking it again would change pseudonyms and count hits that are none.
-_OURS: Final = re.compile(r"\[[a-z_]{3,64}(?::[0-9a-f]{8}|:[0-9]+ chars)?\]")
+_OURS: Final = re.compile(rf"\[(?:{CREDENTIAL}|{'|'.join(BY_NAME)})(?::[0-9a-f]{{8}}|:[0-9]+ chars)?\]")
 # What makes a text more than a value: blanks, quotes, brackets, what shells and SQL give a meaning.
 _CODE: Final = re.compile(r"""[\s"'`;|<>(){}\\]|&&|\$\(|\$\{|--""")
 _LONGEST_VALUE: Final = 128
@@ -38,25 +40,24 @@ class Hiding:
     characters it hides and nothing is ever removed, which is the view of an approver.
     """
 
-    def __init__(self, detectors: Mapping[str, Replace], hash_key: bytes, *, lengths: bool = False) -> None:
+    def __init__(
+        self, detectors: Mapping[str, Replace], fields: Fields, hash_key: bytes, *, lengths: bool = False
+    ) -> None:
+        self.fields = fields
         self.detectors = dict(detectors)
         self.lengths = lengths
         self._hash_key = hash_key
-        self._known = [BY_NAME[name] for name in BY_NAME if name in detectors]
-        self._hints = PatternSet(detector.hint for detector in self._known)
+        self.detectors_known = [BY_NAME[name] for name in BY_NAME if name in detectors]
+        self._hints = pattern_set(tuple(detector.hint for detector in self.detectors_known))
 
-    def suspects(self, raw: bytes) -> bool:
-        """Say whether raw JSON or text may hold what a detector finds; False is certain."""
-        for index in self._hints.found(raw):
-            detector = self._known[index]
-            if detector.confirm is None or detector.confirm(raw):
-                return True
-        return False
-
-    def of_key(self, name: str, value: object) -> str | None:
-        """Return the detector that hides a value because of its key's name."""
+    def of_key(self, name: str) -> Hidden | None:
+        """Return how values under a key or column of this name are hidden by a detector."""
         detector = of_key(name, self.detectors)
-        return detector if detector and hides_value(detector, value) else None
+        return Hidden(detector, self.detectors[detector]) if detector else None
+
+    def hides(self, hidden: Hidden, value: object) -> bool:
+        """Say whether hiding by name reaches this value: a field's always, a detector's by type."""
+        return hidden.name not in BY_NAME or hides_value(hidden.name, value)
 
     def replaced(self, value: str, name: str, replace: Replace) -> str:
         """Return what stands for a hidden text: `[email]`, `****1111`, `[email:ab12cd34]` or nothing."""
@@ -71,15 +72,16 @@ class Hiding:
             return f"[{name}:{hmac.new(self._hash_key, message, hashlib.sha256).hexdigest()[:8]}]"
         return "" if replace == "remove" else f"[{name}]"
 
-    def mask(self, text: str, forms: tuple[str, ...], hits: dict[str, int], *, key: bool = False) -> str:
+    def mask(self, text: str, forms: Forms, hits: dict[str, int], *, key: bool = False) -> str:
         """Return the text with everything hidden that the detectors or the secret `forms` cover.
 
         `hits` counts what was hidden by name. For a `key`, removal is a label, since a key must stay.
         """
-        found = [*self._detected(text), *_literal(text, forms)]
+        found = [*self._detected(text), *self._assigned(text), *_literal(text, forms)]
         if not found:
             return text
-        pieces, position = [], 0
+        pieces: list[str] = []
+        position = 0
         for span, winner in _merged(found):
             replace = "label" if key and winner.replace == "remove" else winner.replace
             shown = text[winner.start : winner.end]
@@ -96,7 +98,7 @@ class Hiding:
         encoded = view.encode("utf-8", "surrogatepass")
         found = []
         for index in self._hints.found(encoded):
-            detector = self._known[index]
+            detector = self.detectors_known[index]
             spans = sorted(set(detector.find(encoded)))
             for start, end in spans if view.isascii() else _characters(encoded, spans):
                 if offsets is not None:
@@ -104,6 +106,18 @@ class Hiding:
                 if self._counts(text[start:end], closed=detector.closed):
                     found.append(Found(start, end, detector.name, self.detectors[detector.name]))
         return found
+
+    def _assigned(self, text: str) -> list[Found]:
+        """What stands after the name of a masked field in text, as in `ssn: 123-45-6789`."""
+        spans = self.fields.assigned(text.encode("utf-8", "surrogatepass"))
+        if not spans:
+            return []
+        places = _characters(text.encode("utf-8", "surrogatepass"), [(start, end) for start, end, _ in spans])
+        return [
+            Found(start, end, hidden.name, hidden.replace)
+            for (start, end), (_, _, hidden) in zip(places, spans, strict=True)
+            if self._counts(text[start:end], closed=False)
+        ]
 
     def _counts(self, value: str, *, closed: bool) -> bool:
         if not value or _OURS.fullmatch(value):
@@ -127,9 +141,9 @@ def is_plain_block(value: str) -> bool:
     return all(re.fullmatch(r"\s*(?:-----[A-Z0-9 ]+-----|[A-Za-z0-9+/=]{0,76})\s*", line) for line in lines)
 
 
-def _literal(text: str, forms: Iterable[str]) -> list[Found]:
+def _literal(text: str, forms: Forms) -> list[Found]:
     found = []
-    for form in forms:
+    for form in forms.texts:
         start = text.find(form)
         while start >= 0:
             found.append(Found(start, start + len(form), CREDENTIAL, "label"))
@@ -150,7 +164,7 @@ def _characters(encoded: bytes, spans: list[tuple[int, int]]) -> list[tuple[int,
 
 
 def _merged(found: list[Found]) -> list[tuple[tuple[int, int], Found]]:
-    """Join overlapping spans; each joint span is hidden whole, in the way of its longest, then strictest part."""
+    """Join overlapping spans; each joint span is hidden whole, as its longest, then strictest part."""
     joint: list[tuple[tuple[int, int], Found]] = []
     for span in sorted(found, key=lambda span: (span.start, -span.end)):
         if joint and span.start < joint[-1][0][1]:

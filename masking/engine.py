@@ -1,0 +1,148 @@
+"""The face of masking: an `Engine` made from the rules of one policy revision, and a `Masker` for one reader.
+
+Pure. Search the whole document first; only where something may be found, parse, walk and write it anew. A
+document without hits comes back as the very same bytes.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Final
+
+from masking.detectors import BY_NAME
+from masking.detectors import DETECTORS as DETECTORS
+from masking.documents import Unreadable, read, write
+from masking.fields import Fields, Hidden
+from masking.literals import forms_of
+from masking.places import is_message
+from masking.rules import MaskingRule, strictest_by_detector
+from masking.spans import Hiding
+from masking.suspicion import Suspicion
+from masking.walk import Walk, Zone
+
+_MOST_MASKERS: Final = 256
+
+
+class MaskingFailed(Exception):
+    """The document cannot be read or masked and must not be passed on. The message holds nothing of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Masked:
+    """The masked document, how often each detector or field hid something, and whether bytes changed."""
+
+    body: bytes
+    hits: Mapping[str, int]
+    changed: bool
+
+
+class Masker:
+    """Hides for one connection and one reader. Safe to share between threads."""
+
+    def __init__(self, rules: Sequence[MaskingRule], *, hash_key: bytes) -> None:
+        fields, detectors = Fields(rules), strictest_by_detector(rules)
+        self._hiding = Hiding(detectors, fields, hash_key)
+        self._suspicion = Suspicion(self._hiding)
+        self._approver = Hiding(detectors, fields, hash_key, lengths=True)
+
+    def json(
+        self, document: bytes, *, literals: tuple[str, ...] = (), required: frozenset[str] = frozenset()
+    ) -> Masked:
+        """Mask one JSON document, usually an MCP message in UTF-8.
+
+        `literals` are secrets that are hidden wherever they occur; `required` are the names the tool's output
+        schema demands (`masking.schemas.required_names`), where `remove` becomes a label. The same bytes
+        object comes back where nothing is hidden. Raises MaskingFailed where a document that may hold
+        something is not JSON, is nested deeper than 200 levels or cannot be written again.
+        """
+        forms = forms_of(literals)
+        if not self._suspicion.of(document, forms):
+            return Masked(document, {}, changed=False)
+        walk = Walk(self._hiding, forms, required)
+        try:
+            value, doubled = read(document.decode("utf-8"))
+            masked = _walk_document(walk, value)
+            if not walk.hits and not doubled and not walk.reshaped:
+                return Masked(document, {}, changed=False)
+            return Masked(write(masked), walk.hits, changed=True)
+        except (Unreadable, UnicodeDecodeError, RecursionError) as error:
+            raise MaskingFailed("the document cannot be masked") from error
+
+    def value(self, value: Any, *, literals: tuple[str, ...] = ()) -> Any:
+        """Mask a parsed JSON value that is no message: arguments, facts. Raises MaskingFailed."""
+        return self._plain(self._hiding, value, literals)
+
+    def text(self, text: str, *, literals: tuple[str, ...] = ()) -> str:
+        """Mask free text: a reason, a tool name, a log line. Raises MaskingFailed."""
+        masked = self._plain(self._hiding, text, literals)
+        return str(masked)
+
+    def for_approver(self, value: Any, *, literals: tuple[str, ...] = ()) -> Any:
+        """Mask a parsed value for the people who decide on it.
+
+        Only what is certainly a value is hidden, with its length (`[email:17 chars]`); nothing is removed,
+        and a text under a masked name stays readable if it is longer than 128 characters or holds blanks,
+        quotes or operators: code must not hide behind a mask. Hidden numbers become such text, too.
+        """
+        return self._plain(self._approver, value, literals)
+
+    def hides_text(self) -> bool:
+        """Say whether any detector may change a text anywhere."""
+        return bool(self._hiding.detectors)
+
+    def hides_member(self, place: tuple[str | int, ...]) -> bool:
+        """Say whether the member at this place (names as `same_name` gives them) is hidden by its name."""
+        last = place[-1] if place else ""
+        hidden: Hidden | None = self._hiding.fields.of(place)
+        return bool(hidden or (isinstance(last, str) and self._hiding.of_key(last)))
+
+    def hides_numbers(self) -> bool:
+        """Say whether a number may become 0 because of what it is."""
+        return "credit_card" in self._hiding.detectors
+
+    def _plain(self, hiding: Hiding, value: Any, literals: tuple[str, ...]) -> Any:
+        try:
+            return Walk(hiding, forms_of(literals)).value(value, (), Zone.DATA)
+        except (Unreadable, RecursionError) as error:
+            raise MaskingFailed("the value cannot be masked") from error
+
+
+def _walk_document(walk: Walk, value: Any) -> Any:
+    if is_message(value):
+        return walk.value(value, (), Zone.PROTOCOL)
+    if isinstance(value, list) and value and all(map(is_message, value)):
+        return [walk.value(message, (), Zone.PROTOCOL) for message in value]
+    return walk.value(value, (), Zone.DATA)
+
+
+class Engine:
+    """The masking rules of one policy revision.
+
+    `hash_key` (at least 16 bytes, the installation's own) keys pseudonyms. Raises ValueError for a detector or
+    field path that is not known.
+    """
+
+    def __init__(self, rules: Sequence[MaskingRule], *, hash_key: bytes) -> None:
+        unknown = sorted({name for rule in rules for name in rule.detectors} - BY_NAME.keys())
+        if unknown:
+            raise ValueError(f"unknown detectors: {', '.join(unknown)}")
+        Fields(rules)
+        self._rules = tuple(rules)
+        self._hash_key = hash_key
+        self._named_groups = frozenset().union(*(rule.except_groups for rule in rules))
+        self._made = lru_cache(maxsize=_MOST_MASKERS)(self._make)
+
+    def masker(self, connection: str, groups: frozenset[str] | None) -> Masker:
+        """Return the masker for a reader in these groups; None: nobody is excepted."""
+        relevant = frozenset() if groups is None else groups & self._named_groups
+        return self._made(tuple(self._governing(connection, relevant)))
+
+    def _governing(self, connection: str, groups: frozenset[str]) -> list[int]:
+        return [
+            index
+            for index, rule in enumerate(self._rules)
+            if rule.governs(connection) and not rule.excepts(groups)
+        ]
+
+    def _make(self, chosen: tuple[int, ...]) -> Masker:
+        return Masker([self._rules[index] for index in chosen], hash_key=self._hash_key)
