@@ -1,0 +1,64 @@
+"""Who belongs to which local group, and whether a quorum can be reached with the people that are known. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from approvals.quorum import Quorum
+
+if TYPE_CHECKING:
+    from approvals.config.schema import Config
+    from approvals.verdicts import Caller
+
+
+def local_groups(config: Config, caller: Caller) -> frozenset[str]:
+    """Return the local groups of a caller: by iss|sub, and by verified e-mail where people sign in at its issuer."""
+    groups = config.groups_of_member.get(caller.key, frozenset())
+    if caller.email is not None and caller.issuer in config.login_issuers:
+        groups |= config.groups_of_member.get(caller.email.strip().casefold(), frozenset())
+    return groups
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """A hold that the people known so far cannot decide. `rule` is empty for the default of `connection`."""
+
+    rule: str
+    connection: str
+    groups: tuple[str, ...]
+
+    def __str__(self) -> str:
+        what = f"rule {self.rule}" if self.rule else f"the default of connection {self.connection}"
+        return f"{what}: fewer people are known in {', '.join(self.groups)} than must approve"
+
+
+def quorum_gaps(config: Config, seen: Mapping[str, frozenset[str]] | None = None) -> tuple[Gap, ...]:
+    """Return the holds without a reachable quorum.
+
+    Known are the members of local groups and the people in `seen`: iss|sub, or an e-mail address as written in the
+    groups, to the groups they are in. The linked accounts of one person count once.
+    """
+    known = list(_known_people(config, seen or {}).values())
+    holds = [(rule.name, "", rule.approval) for rule in config.rules]
+    holds += [("", name, connection.default_approval) for name, connection in config.connections.items()]
+    gaps = []
+    for rule, connection, approval in holds:
+        if approval is None:
+            continue
+        quorum = Quorum((approval.require,))
+        if not quorum.met(known):
+            gaps.append(Gap(rule, connection, tuple(sorted(quorum.groups))))
+    return tuple(gaps)
+
+
+def _known_people(config: Config, seen: Mapping[str, frozenset[str]]) -> dict[str, frozenset[str]]:
+    person_of = {account: person.accounts[0] for person in config.people for account in person.accounts}
+    known: dict[str, frozenset[str]] = {}
+    for members in (config.groups_of_member, seen):
+        for member, groups in members.items():
+            identity = member if "|" in member else member.strip().casefold()
+            identity = person_of.get(identity, identity)
+            known[identity] = known.get(identity, frozenset()) | groups
+    return known

@@ -1,0 +1,168 @@
+"""The one path grammar: `a.b`, `a[*].b`, `*` one key, `**` any depth; `**` at the end means every string below.
+
+A path is parsed once into steps and walked over parsed JSON; what one call has on it is remembered for the
+rules that name the same path. Pure.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, Self
+
+from approvals.folding import EvaluationError, Text, fold, text_of
+
+_SEGMENT = re.compile(r"(?P<name>[^\[\]]*)(?P<indices>(\[\*\])*)\Z")
+_LONGEST_PATH = 500
+# More values than this on one path are not examined one by one: the evaluation fails, to the stricter side.
+MOST_VALUES = 100_000
+
+
+class PathError(ValueError):
+    """The text is not a path; the message says why."""
+
+
+class Step(Enum):
+    """A step that is not the name of a key."""
+
+    ANY_KEY = "*"
+    ANY_INDEX = "[*]"
+    ANY_DEPTH = "**"
+
+
+@dataclass(frozen=True, slots=True)
+class Name:
+    """A step to the member of this name; the folded form serves where spelling must not matter."""
+
+    written: str
+    folded: str
+
+
+@dataclass(frozen=True, slots=True)
+class Path:
+    """A parsed path; `strings` says that it ends in `**` and so means every string below."""
+
+    steps: tuple[Step | Name, ...]
+    strings: bool
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Return the path that the text spells. Raises PathError."""
+        if not text or len(text) > _LONGEST_PATH:
+            raise PathError("a path has between 1 and 500 characters")
+        steps = [step for segment in text.split(".") for step in _steps(segment, text)]
+        return cls(tuple(steps), steps[-1] is Step.ANY_DEPTH)
+
+
+def _steps(segment: str, text: str) -> Iterator[Step | Name]:
+    found = _SEGMENT.match(segment)
+    if found is None or not segment:
+        raise PathError(f"{text!r} is not a path: write a.b, a[*].b, *.b, **.b or **")
+    name = found["name"]
+    if name in ("*", "**"):
+        yield Step(name)
+    elif "*" in name:
+        raise PathError(
+            f"{text!r} is not a path: * stands alone in a segment, for one key, and ** for any depth"
+        )
+    elif name:
+        yield Name(name, fold(name))
+    yield from [Step.ANY_INDEX] * (len(found["indices"]) // 3)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Lookup:
+    """A path as one kind of rule reads it. Rules that share the object share the work.
+
+    `exact`: names must be spelled as in the rule (allow). `names`: the names of members count as strings too, on a
+    path that ends in `**`.
+    """
+
+    path: Path
+    exact: bool = False
+    names: bool = False
+
+
+class Arguments:
+    """The arguments of one call, walked lazily: what lies on a path is found once, however many rules ask."""
+
+    __slots__ = ("_answers", "_by_name", "_root", "_texts", "_values")
+
+    def __init__(self, root: Any) -> None:
+        self._root = root
+        self._values: dict[Lookup, list[Any]] = {}
+        self._texts: dict[Lookup, list[Text]] = {}
+        self._answers: dict[Callable[[Arguments], bool], bool] = {}
+        # By identity: the objects live as long as the root, so an id is never used twice.
+        self._by_name: dict[int, dict[str, list[Any]]] = {}
+
+    def values(self, lookup: Lookup) -> list[Any]:
+        """Return every value on the path. Raises EvaluationError for more than MOST_VALUES of them."""
+        known = self._values.get(lookup)
+        if known is None:
+            known = self._values[lookup] = self._walk(lookup)
+        return known
+
+    def texts(self, lookup: Lookup) -> list[Text]:
+        """Return the strings on the path in their two forms. Raises EvaluationError where a string has none."""
+        known = self._texts.get(lookup)
+        if known is None:
+            found = [value for value in self.values(lookup) if isinstance(value, str)]
+            known = self._texts[lookup] = [text_of(value) for value in found]
+        return known
+
+    def once(self, question: Callable[[Arguments], bool]) -> bool:
+        """Return the answer to a question that several rules ask of the same arguments, asked once."""
+        known = self._answers.get(question)
+        if known is None:
+            known = self._answers[question] = question(self)
+        return known
+
+    def _walk(self, lookup: Lookup) -> list[Any]:
+        values: list[Any] = [self._root]
+        for step in lookup.path.steps:
+            values = self._next(values, step, lookup.exact)
+            if len(values) > MOST_VALUES:
+                raise EvaluationError("too many values on one path")
+        if not lookup.path.strings:
+            return values
+        names = (
+            [name for value in values if isinstance(value, dict) for name in value] if lookup.names else []
+        )
+        return names + [value for value in values if isinstance(value, str)]
+
+    def _next(self, values: list[Any], step: Step | Name, exact: bool) -> list[Any]:
+        if isinstance(step, Name):
+            dicts = (value for value in values if isinstance(value, dict))
+            if exact:
+                return [value[step.written] for value in dicts if step.written in value]
+            return [below for value in dicts for below in self._named(value).get(step.folded, ())]
+        if step is Step.ANY_KEY:
+            return [below for value in values if isinstance(value, dict) for below in value.values()]
+        if step is Step.ANY_INDEX:
+            return [below for value in values if isinstance(value, list) for below in value]
+        return _everything(values)
+
+    def _named(self, value: dict[str, Any]) -> dict[str, list[Any]]:
+        known = self._by_name.get(id(value))
+        if known is None:
+            known = self._by_name[id(value)] = {}
+            for key, below in value.items():
+                known.setdefault(fold(key), []).append(below)
+        return known
+
+
+def _everything(values: list[Any]) -> list[Any]:
+    """Return the values and all beneath them, each container once: they may lie inside each other (`**.a.**`)."""
+    nodes = list(values)
+    seen: set[int] = set()
+    for node in nodes:
+        if not isinstance(node, (dict, list)) or id(node) in seen:
+            continue
+        seen.add(id(node))
+        nodes.extend(node.values() if isinstance(node, dict) else node)
+        if len(nodes) > MOST_VALUES:
+            raise EvaluationError("too many values beneath one path")
+    return nodes

@@ -1,0 +1,233 @@
+"""The policy of one revision: compiled once from a configuration, asked for every call. Pure: no Django, no I/O.
+
+All rules are read; deny beats hold beats allow beats the connection's default. A rule in observe mode does not speak,
+it leaves `would`. The same rules decide what `tools/list` shows and what a call may do.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Final, Self
+
+from approvals.folding import EvaluationError, fold
+from approvals.groups import Gap, local_groups, quorum_gaps
+from approvals.matching import Globs
+from approvals.paths import Arguments
+from approvals.quorum import Quorum, quorum_met, required_groups
+from approvals.ruleset import CompiledRule, compile_rules, default_terms, strictest
+from approvals.verdicts import Action, Allow, ApprovalTerms, Block, Call, Caller, Hold, Verdict
+
+if TYPE_CHECKING:
+    from approvals.config.schema import Access, Config, Connection
+
+__all__ = [
+    "Action",
+    "Allow",
+    "ApprovalTerms",
+    "Block",
+    "Call",
+    "Caller",
+    "Gap",
+    "Hold",
+    "Policy",
+    "Quorum",
+    "Verdict",
+    "local_groups",
+    "quorum_gaps",
+    "quorum_met",
+    "required_groups",
+]
+
+# The rules that concern a connection, method and name are kept for so many of them; names come from callers.
+_KEPT_SELECTIONS: Final = 4096
+_LONGEST_KEPT_NAME: Final = 200
+
+# One text for both, so that nobody learns which connections there are.
+_NO_ACCESS: Final = Block(
+    message="There is no such connection, or you may not use it.", reason="forbidden", by="connection"
+)
+_NO_TOOL: Final = Block(
+    message="You may not use this tool on this connection.", reason="forbidden", by="tool"
+)
+_NO_NAME: Final = "What this call names cannot be compared with any rule; use a plain name."
+_DEFAULT_DENY: Final = "No rule allows this call on this connection."
+
+
+class Policy:
+    """What one revision says. Safe to share between threads."""
+
+    def __init__(self, config: Config, revision: int, digest: str, clock: Callable[[], float]) -> None:
+        self.config = config
+        self.revision = revision
+        self.digest = digest
+        self._clock = clock
+        self._rules = compile_rules(config.rules)
+        self._connections = {
+            name: CompiledConnection(name, found) for name, found in config.connections.items()
+        }
+        self._selections: dict[tuple[str, str, str], tuple[CompiledRule, ...]] = {}
+
+    @classmethod
+    def compile(
+        cls, config: Config, *, revision: int = 0, digest: str = "", clock: Callable[[], float] = time.time
+    ) -> Self:
+        """Return the policy of a configuration that was loaded, and so is known to compile.
+
+        `clock` gives seconds since the epoch; it decides when observing a connection ends.
+        """
+        return cls(config, revision, digest, clock)
+
+    def connection(self, name: str) -> Connection | None:
+        """Return the connection as configured, or None."""
+        return self.config.connections.get(name)
+
+    @property
+    def deciding_groups(self) -> frozenset[str]:
+        """Every group whose members may decide something."""
+        held = [rule.approval for rule in self.config.rules]
+        held += [connection.default_approval for connection in self.config.connections.values()]
+        return frozenset[str]().union(*(Quorum((one.require,)).groups for one in held if one is not None))
+
+    def judge(self, call: Call) -> Verdict:
+        """Return what the policy says of one call."""
+        connection = self._connections.get(call.connection)
+        if connection is None or not connection.admits(call.caller):
+            return _NO_ACCESS
+        try:
+            name = fold(call.name)
+        except EvaluationError:
+            return Block(message=_NO_NAME, by="default")
+        if call.method == "tools/call" and not connection.admits(call.caller, name):
+            return _NO_TOOL
+        arguments = Arguments(call.arguments)
+        matching = [
+            rule
+            for rule in self._concerned(connection, call.method, name)
+            if rule.matches(call.caller, arguments)
+        ]
+        return self._verdict(connection, matching)
+
+    def may_use(self, caller: Caller, connection: str, tool: str | None = None) -> bool:
+        """Tell whether access lets the caller use the connection at all, and this tool when one is given."""
+        found = self._connections.get(connection)
+        if found is None:
+            return False
+        try:
+            return found.admits(caller, None if tool is None else fold(tool))
+        except EvaluationError:
+            return False
+
+    def visible(self, caller: Caller, connection: str, name: str, method: str = "tools/call") -> bool:
+        """Tell whether a list shows this tool (resource, prompt) to the caller: whether some call of it may pass.
+
+        Hidden is what access refuses, what a rule denies whatever the arguments, and what the default denies when no
+        rule could say otherwise.
+        """
+        found = self._connections.get(connection)
+        if found is None or not self.may_use(caller, connection, name if method == "tools/call" else None):
+            return False
+        if found.config.observing(self._clock()):
+            return True
+        rules = [
+            rule
+            for rule in self._concerned(found, method, fold(name))
+            if not rule.observe and rule.addresses(caller)
+        ]
+        if any(rule.action == "deny" and rule.unconditional for rule in rules):
+            return False
+        return found.config.default != "deny" or any(rule.action != "deny" for rule in rules)
+
+    def _concerned(self, connection: CompiledConnection, method: str, name: str) -> tuple[CompiledRule, ...]:
+        """Return the rules that can match, by name; remembered, for the same few tools are called again and again."""
+        key = (connection.name, method, name)
+        known = self._selections.get(key)
+        if known is None:
+            labels = connection.config.labels
+            known = tuple(
+                rule for rule in self._rules if rule.concerns(connection.name, labels, method, name)
+            )
+            if len(name) <= _LONGEST_KEPT_NAME and len(method) <= _LONGEST_KEPT_NAME:
+                if len(self._selections) >= _KEPT_SELECTIONS:
+                    self._selections = {}
+                self._selections[key] = known
+        return known
+
+    def _verdict(self, connection: CompiledConnection, matching: Sequence[CompiledRule]) -> Verdict:
+        spoken = [rule for rule in matching if not rule.observe]
+        names = tuple(rule.name for rule in spoken)
+        observed = tuple(rule.name for rule in matching if rule.observe)
+        action = _strictest(spoken, connection.config.default)
+        full = _strictest(matching, connection.config.default) if observed else action
+        if connection.config.observing(self._clock()):
+            return Allow(rules=names, would=full if full != "allow" else None, observed=observed)
+        would = full if full != action else None
+        if action == "allow":
+            return Allow(rules=names, would=would, observed=observed)
+        if action == "hold":
+            return Hold(terms=connection.terms(spoken), rules=names, would=would, observed=observed)
+        return _blocked(spoken, names, would, observed)
+
+
+class CompiledConnection:
+    """A connection as the judge needs it: who may use it, and the terms of its default."""
+
+    __slots__ = ("_access", "_default_terms", "config", "name")
+
+    def __init__(self, name: str, config: Connection) -> None:
+        self.name = name
+        self.config = config
+        self._access = tuple(CompiledAccess(entry) for entry in config.access)
+        approval = config.default_approval
+        self._default_terms = None if approval is None else default_terms(name, approval)
+
+    def admits(self, caller: Caller, tool: str | None = None) -> bool:
+        """Tell whether some entry of `access` admits the caller, to this tool (folded) when one is given."""
+        return any(entry.admits(caller, tool) for entry in self._access)
+
+    def terms(self, rules: Sequence[CompiledRule]) -> ApprovalTerms:
+        """Return the terms on which these rules hold a call, or those of the default when none of them does."""
+        held = [rule.terms for rule in rules if rule.terms is not None]
+        if held:
+            return strictest(held)
+        if self._default_terms is None:
+            raise ValueError(f"connection {self.name} holds by default without default_approval")
+        return self._default_terms
+
+
+class CompiledAccess:
+    """One entry of `access`."""
+
+    __slots__ = ("_groups", "_kinds", "_tools")
+
+    def __init__(self, entry: Access) -> None:
+        self._groups = frozenset(entry.groups)
+        self._kinds = None if entry.kinds is None else frozenset(entry.kinds)
+        self._tools = Globs(entry.tools)
+
+    def admits(self, caller: Caller, tool: str | None) -> bool:
+        """Tell whether the entry admits the caller, to this tool (folded) when one is given."""
+        if self._groups.isdisjoint(caller.groups) or (
+            self._kinds is not None and caller.kind not in self._kinds
+        ):
+            return False
+        return tool is None or self._tools.match(tool)
+
+
+def _strictest(rules: Sequence[CompiledRule], default: Action) -> Action:
+    actions = {rule.action for rule in rules}
+    if "deny" in actions:
+        return "deny"
+    if "hold" in actions:
+        return "hold"
+    return "allow" if actions else default
+
+
+def _blocked(
+    spoken: Sequence[CompiledRule], names: tuple[str, ...], would: Action | None, observed: tuple[str, ...]
+) -> Block:
+    denying = next((rule for rule in spoken if rule.action == "deny"), None)
+    if denying is None:
+        return Block(message=_DEFAULT_DENY, by="default", rules=names, would=would, observed=observed)
+    message = denying.message or f"The rule {denying.name} does not allow this call."
+    return Block(rule=denying.name, message=message, rules=names, would=would, observed=observed)

@@ -1,0 +1,130 @@
+"""What the policy is asked and what it answers. Values only: no Django, no I/O."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from approvals.config.identity import Kind
+from approvals.config.rules import Way
+from approvals.quorum import Quorum
+
+Action = Literal["allow", "deny", "hold"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caller:
+    """The authenticated principal behind a call, as identity established it from a verified token."""
+
+    iss: str
+    sub: str
+    kind: Kind
+    groups: frozenset[str] = frozenset()
+    """Local names and `<issuer name>/<group>`."""
+    issuer: str = ""
+    """The configured name of the issuer."""
+    run: tuple[tuple[str, str], ...] = ()
+    """The run claims of a CI job, part of what an approval is bound to."""
+    person: str | None = None
+    """`iss|sub` of the human being behind a CI job, where known."""
+    owned_by: tuple[str, ...] = ()
+    """Local groups answerable for a CI identity."""
+    display: str = ""
+    email: str | None = None
+    """Only ever a verified address."""
+
+    @property
+    def key(self) -> str:
+        """`iss|sub`, the account form used in groups, people and rules."""
+        return f"{self.iss}|{self.sub}"
+
+    def with_groups(self, groups: frozenset[str]) -> Caller:
+        """Return the same caller in these groups instead."""
+        return replace(self, groups=groups)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """One MCP request to be judged: `name` is the tool, the resource URI or the prompt; `arguments` is parsed JSON."""
+
+    caller: Caller
+    connection: str
+    method: str
+    name: str
+    arguments: Any = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApprovalTerms:
+    """Everything the hold step needs. Where several rules hold a call these are the strictest of each; seconds."""
+
+    rule: str
+    """The first of `rules`, or empty when the connection's default holds."""
+    rules: tuple[str, ...]
+    require: Quorum
+    expires_after: int
+    collect_within: int
+    comment: Literal["optional", "required", "required_on_deny"]
+    reason: Literal["optional", "required"]
+    decide_in: tuple[Way, ...]
+    mfa: Literal["optional", "required"]
+    message: str
+    fingerprint: str
+    """Hex digest of the holding rules as written: equal fingerprints mean the same rules, unchanged."""
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the terms as plain JSON, to be stored with the request; `Quorum.parse` reads `require` back."""
+        return {
+            "rule": self.rule,
+            "rules": list(self.rules),
+            "require": self.require.document(),
+            "expires_after": self.expires_after,
+            "collect_within": self.collect_within,
+            "comment": self.comment,
+            "reason": self.reason,
+            "decide_in": list(self.decide_in),
+            "mfa": self.mfa,
+            "message": self.message,
+            "fingerprint": self.fingerprint,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Spoken:
+    rules: tuple[str, ...] = ()
+    """Every enforced rule that matched, by name in alphabetical order."""
+    would: Action | None = None
+    """What the verdict had been, had everything in observe mode been enforced; None when it is the same."""
+    observed: tuple[str, ...] = ()
+    """Rules in observe mode that matched."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Allow(_Spoken):
+    """The call may be forwarded."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Block(_Spoken):
+    """The call must not be forwarded. `rule` is empty unless `by` is "rule"."""
+
+    rule: str = ""
+    message: str
+    reason: Literal["blocked", "forbidden"] = "blocked"
+    by: Literal["connection", "tool", "rule", "default"] = "rule"
+    """connection: no access or no such connection (403, same text); tool: outside access.tools."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hold(_Spoken):
+    """People must decide first, on these terms."""
+
+    terms: ApprovalTerms
+
+    @property
+    def rule(self) -> str:
+        """The rule that holds, or empty when the connection's default does."""
+        return self.terms.rule
+
+
+Verdict = Allow | Block | Hold
