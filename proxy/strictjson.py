@@ -180,7 +180,8 @@ def _check_length(spelling: str) -> None:
         raise BadJson(msg)
 
 
-def _constant(_spelling: str) -> NoReturn:
+def refuse_constant(_spelling: str) -> NoReturn:
+    """Refuse NaN and Infinity: a hook for decoders of the standard library. Raises BadJson."""
     msg = "NaN and Infinity are not JSON"
     raise BadJson(msg)
 
@@ -228,5 +229,5 @@ def _write_list(values: Iterable[Any], put: Any) -> None:
 
 
 _DECODER = json.JSONDecoder(
-    object_pairs_hook=_object, parse_int=_integer, parse_float=_fraction, parse_constant=_constant
+    object_pairs_hook=_object, parse_int=_integer, parse_float=_fraction, parse_constant=refuse_constant
 )
