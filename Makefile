@@ -46,6 +46,7 @@ check: $(VENV)/.dev ## Lint, types, imports, shape, locks, migrations
 format: $(VENV)/.dev ## Bring code and templates into shape
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+	$(BIN)/python -m tests.house.settings_page
 	@if find templates -name '*.html' | grep -q .; then set -x; $(BIN)/djlint templates --quiet --reformat; fi
 
 bench: $(VENV)/.dev ## Measure (ARGS= goes to python -m benchmarks)
