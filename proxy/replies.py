@@ -7,9 +7,10 @@ never made up: it would have to satisfy the tool's `outputSchema`.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
+
+import orjson
 
 from proxy.envelope import Id, Rejection
 from proxy.mcp import Era, Message
@@ -146,4 +147,4 @@ def _error(request_id: Id | None, code: int, message: str, data: Mapping[str, An
 
 
 def _dump(value: Any) -> bytes:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=dict).encode()
+    return orjson.dumps(value, default=dict)
