@@ -79,8 +79,12 @@ def document(value: object) -> str:
 
 
 def signed(header: Mapping[str, Any], claims: object, by: Key) -> str:
-    """Return a compact token; the header is taken as given, also where it does not fit the key."""
-    message = f"{document(header)}.{document(claims)}"
+    """Return a compact token; the header is taken as given, also where it does not fit the key.
+
+    `claims` is any JSON value, or the payload's very bytes.
+    """
+    payload = encoded(claims) if isinstance(claims, bytes) else document(claims)
+    message = f"{document(header)}.{payload}"
     return f"{message}.{encoded(by.sign(message.encode()))}"
 
 

@@ -1,77 +1,23 @@
-"""Key sets: where they come from, how long they count, and what an issuer that misbehaves can do to us."""
+"""Key sets: where they come from, what is in them, and what an issuer that misbehaves can do to us."""
 
 from __future__ import annotations
 
 import asyncio
 import gzip
 import json
-import os
 from collections.abc import AsyncIterator, Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 from httpx_aiohttp import AiohttpTransport
 
-from proxy.jwks import Keys, KeySet, KeySets, KeysUnavailable, checked_url, parse_keys
+from proxy.jwks import KeySets, KeysUnavailable, checked_url, parse_keys
 from tests.issuer import FakeIssuer, running_issuer
-from tests.signing import Key, encoded, key
-
-OLD, NEW = key("RS256", "old"), key("RS256", "new")
-
+from tests.key_web import NEW, OLD, Clock, Web, document, kids
+from tests.signing import encoded, key
 
 packed = httpx.Response(200, headers={"content-encoding": "gzip"}, content=gzip.compress(b'{"keys": []}'))
-
-
-class Clock:
-    """Seconds that a test moves on."""
-
-    def __init__(self) -> None:
-        self.seconds = 1000.0
-
-    def __call__(self) -> float:
-        return self.seconds
-
-
-class Web:
-    """A transport whose answers a test sets by address; it notes what was asked, and may let it wait."""
-
-    def __init__(self) -> None:
-        self.answers: dict[str, Any] = {}
-        self.asked: list[str] = []
-        self.gate: asyncio.Event | None = None
-
-    def publish(self, *keys: Key, at: str = "https://id.example.com/jwks") -> None:
-        self.answers[at] = httpx.Response(200, content=document(*keys))
-
-    async def answer(self, request: httpx.Request) -> httpx.Response:
-        self.asked.append(str(request.url))
-        if self.gate is not None:
-            await self.gate.wait()
-        found = self.answers.get(str(request.url), httpx.Response(503))
-        if isinstance(found, Exception):
-            raise found
-        return found
-
-    def key_set(
-        self, clock: Callable[[], float], jwks_uri: str | None = "https://id.example.com/jwks"
-    ) -> KeySet:
-        return KeySets(httpx.MockTransport(self.answer), clock=clock).of("https://id.example.com", jwks_uri)
-
-
-def document(*keys: Key) -> bytes:
-    return json.dumps({"keys": [held.jwk for held in keys]}).encode()
-
-
-def kids(keys: Keys) -> set[str | None]:
-    return {held.kid for held in keys.keys}
-
-
-async def settled() -> None:
-    """Let everything run that is able to; nothing here waits for a clock or a socket."""
-    for _ in range(50):
-        await asyncio.sleep(0)
 
 
 @pytest.fixture(scope="module")
@@ -172,7 +118,7 @@ def test_https_and_loopback_are_accepted(address: str) -> None:
         (TimeoutError(), "TimeoutError"),
     ],
 )
-def test_a_wrong_answer_leaves_us_without_keys(answer: object, why: str) -> None:
+def test_a_wrong_answer_leaves_us_without_keys(answer: httpx.Response | Exception, why: str) -> None:
     web = Web()
     web.answers["https://id.example.com/jwks"] = answer
     with pytest.raises(KeysUnavailable, match=why):
@@ -247,208 +193,3 @@ def test_without_a_key_id_only_a_single_fitting_key_is_taken() -> None:
     assert one.find(None, "RS256") is not None
     two = parse_keys(document(OLD, NEW))
     assert two.find(None, "RS256") is None
-
-
-# How long they count
-
-
-def test_a_hundred_callers_at_once_cost_one_question() -> None:
-    web = Web()
-    web.publish(OLD)
-
-    async def run() -> list[Keys]:
-        web.gate = asyncio.Event()
-        key_set = web.key_set(Clock())
-        callers = [asyncio.create_task(key_set.current()) for _ in range(100)]
-        await asyncio.sleep(0)
-        web.gate.set()
-        return await asyncio.gather(*callers)
-
-    answers = asyncio.run(run())
-    assert len(web.asked) == 1
-    assert all(kids(keys) == {OLD.kid} for keys in answers)
-
-
-def test_a_caller_who_leaves_does_not_stop_the_question_for_the_others() -> None:
-    web = Web()
-    web.publish(OLD)
-
-    async def run() -> Keys:
-        web.gate = asyncio.Event()
-        key_set = web.key_set(Clock())
-        first, second = asyncio.create_task(key_set.current()), asyncio.create_task(key_set.current())
-        await asyncio.sleep(0)
-        first.cancel()
-        await asyncio.sleep(0)
-        web.gate.set()
-        return await second
-
-    assert kids(asyncio.run(run())) == {OLD.kid}
-    assert len(web.asked) == 1
-
-
-def test_keys_are_read_again_after_ten_minutes() -> None:
-    web, clock = Web(), Clock()
-
-    async def run() -> None:
-        key_set = web.key_set(clock)
-        web.publish(OLD)
-        await key_set.current()
-        web.publish(NEW)
-        clock.seconds += 599
-        assert kids(await key_set.current()) == {OLD.kid}
-        clock.seconds += 1
-        assert kids(await key_set.current()) == {NEW.kid}
-
-    asyncio.run(run())
-    assert len(web.asked) == 2
-
-
-def test_an_unknown_key_id_is_asked_for_at_once_and_then_at_most_every_thirty_seconds() -> None:
-    web, clock = Web(), Clock()
-    web.publish(OLD)
-
-    async def run() -> None:
-        key_set = web.key_set(clock)
-        await key_set.current()
-        web.publish(OLD, NEW)
-        assert (await key_set.knowing(NEW.kid, "RS256")).find(NEW.kid, "RS256") is not None
-        assert len(web.asked) == 2
-        for number in range(200):
-            await key_set.knowing(f"forged-{number}", "RS256")
-        assert len(web.asked) == 2
-        clock.seconds += 30
-        await asyncio.gather(*(key_set.knowing(f"forged-{number}", "RS256") for number in range(200)))
-        assert len(web.asked) == 3
-
-    asyncio.run(run())
-
-
-def test_the_first_question_answers_for_an_unknown_key_id_too() -> None:
-    web = Web()
-    web.publish(OLD)
-    keys = asyncio.run(web.key_set(Clock()).knowing("forged", "RS256"))
-    assert keys.find("forged", "RS256") is None
-    assert len(web.asked) == 1
-
-
-def test_stale_keys_are_served_for_hours_while_the_issuer_is_down() -> None:
-    web, clock = Web(), Clock()
-    web.publish(OLD)
-
-    async def run() -> None:
-        key_set = web.key_set(clock)
-        await key_set.current()
-        web.answers.clear()
-        clock.seconds += 6 * 3600
-        assert kids(await key_set.current()) == {OLD.kid}
-        assert len(web.asked) == 2
-        for _ in range(100):
-            await key_set.current()
-            await key_set.knowing(OLD.kid, "RS256")
-        assert len(web.asked) == 2
-        clock.seconds += 6 * 3600 + 1
-        with pytest.raises(KeysUnavailable):
-            await key_set.current()
-
-    asyncio.run(run())
-
-
-def test_a_known_outage_is_tried_again_in_the_background() -> None:
-    web, clock = Web(), Clock()
-    web.publish(OLD)
-
-    async def run() -> None:
-        key_set = web.key_set(clock)
-        await key_set.current()
-        web.answers.clear()
-        clock.seconds += 600
-        await key_set.current()
-        web.gate = asyncio.Event()
-        web.publish(NEW)
-        clock.seconds += 30
-        assert kids(await key_set.current()) == {OLD.kid}, (
-            "a caller does not wait for an issuer known to be down"
-        )
-        web.gate.set()
-        await settled()
-        assert kids(await key_set.current()) == {NEW.kid}
-
-    asyncio.run(asyncio.wait_for(run(), 5))
-
-
-def test_an_issuer_that_was_down_at_the_start_is_tried_again_soon() -> None:
-    web, clock = Web(), Clock()
-
-    async def run() -> None:
-        key_set = web.key_set(clock)
-        for _ in range(50):
-            with pytest.raises(KeysUnavailable):
-                await key_set.current()
-        assert len(web.asked) == 1
-        web.publish(OLD)
-        clock.seconds += 5
-        assert kids(await key_set.current()) == {OLD.kid}
-
-    asyncio.run(run())
-
-
-def test_closing_stops_a_question_that_is_still_open() -> None:
-    web = Web()
-
-    async def run() -> None:
-        web.gate = asyncio.Event()
-        sets = KeySets(httpx.MockTransport(web.answer))
-        caller = asyncio.create_task(sets.of("https://id.example.com", None).current())
-        await settled()
-        assert web.asked
-        await sets.aclose()
-        with pytest.raises(asyncio.CancelledError):
-            await caller
-
-    asyncio.run(run())
-
-
-# From a file
-
-
-def test_a_key_file_is_read_again_when_it_changes(tmp_path: Path) -> None:
-    path, web = tmp_path / "jwks.json", Web()
-    path.write_bytes(document(OLD))
-
-    async def run() -> None:
-        key_set = web.key_set(Clock(), f"file:{path}")
-        first = await key_set.current()
-        assert kids(first) == {OLD.kid}
-        assert await key_set.current() is first
-        path.write_bytes(document(OLD, NEW))
-        assert kids(await key_set.current()) == {OLD.kid, NEW.kid}
-        replacement = tmp_path / "next.json"
-        replacement.write_bytes(document(NEW))
-        os.replace(replacement, path)
-        assert kids(await key_set.current()) == {NEW.kid}
-
-    asyncio.run(run())
-    assert web.asked == []
-
-
-def test_a_key_file_that_is_broken_or_gone_leaves_the_last_keys_until_it_is_repaired(tmp_path: Path) -> None:
-    path = tmp_path / "jwks.json"
-    path.write_bytes(document(OLD))
-
-    async def run() -> None:
-        key_set = Web().key_set(Clock(), f"file:{path}")
-        await key_set.current()
-        path.write_bytes(b'{"keys": [')
-        assert kids(await key_set.current()) == {OLD.kid}
-        path.unlink()
-        assert kids(await key_set.current()) == {OLD.kid}
-        path.write_bytes(document(NEW))
-        assert kids(await key_set.current()) == {NEW.kid}
-
-    asyncio.run(run())
-
-
-def test_a_key_file_that_was_never_there_is_a_key_set_that_cannot_be_had(tmp_path: Path) -> None:
-    with pytest.raises(KeysUnavailable, match="No such file"):
-        asyncio.run(Web().key_set(Clock(), f"file:{tmp_path}/none.json").current())
