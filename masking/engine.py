@@ -118,8 +118,8 @@ def _walk_document(walk: Walk, value: Any) -> Any:
 class Engine:
     """The masking rules of one policy revision.
 
-    `hash_key` (at least 16 bytes, the installation's own) keys pseudonyms. Raises ValueError for a detector or
-    field path that is not known.
+    `hash_key` (at least 16 bytes, the installation's own) keys pseudonyms. Raises ValueError for an unknown detector or
+    a field path that cannot be read.
     """
 
     def __init__(self, rules: Sequence[MaskingRule], *, hash_key: bytes) -> None:

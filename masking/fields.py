@@ -9,7 +9,7 @@ import re2
 from masking.folding import same_name
 from masking.paths import FieldPath, Place, parse_path
 from masking.rules import MaskingRule, Replace, stricter
-from masking.secrets import ASSIGNS, value_after
+from masking.secrets import ASSIGNS, assigned
 
 _NOT_IN_LABELS = re.compile(r"[^a-z0-9_]+")
 
@@ -45,11 +45,6 @@ class Fields:
             self._assigns = re2.compile(named.encode())
 
     @property
-    def any(self) -> bool:
-        """Whether there is any field rule."""
-        return bool(self._by_last)
-
-    @property
     def anchors(self) -> str | None:
         """An RE2 pattern found wherever a rule could match; empty for everywhere, None for nowhere."""
         if not self._anchors:
@@ -77,10 +72,9 @@ class Fields:
         if self._assigns is None:
             return []
         spans = []
-        for match in self._assigns.finditer(text):
-            span = value_after(text, match.end())
+        for match, span in assigned(self._assigns, text):
             hidden = self._columns.get(same_name(match.group(1).decode("utf-8", "replace")))
-            if span and hidden:
+            if hidden:
                 spans.append((*span, hidden))
         return sorted(spans, key=lambda span: span[:2])
 

@@ -1,7 +1,7 @@
 """Output schemas that masked answers still satisfy: what we serve in `tools/list`. Pure.
 
-Clients check `structuredContent` against the tool's `outputSchema` (JSON Schema) and refuse an answer that does
-not fit; a label fits no pattern, and a hidden number is 0.
+Clients check `structuredContent` against the tool's `outputSchema` (JSON Schema) and refuse an answer that
+does not fit; a label fits no pattern, and a hidden number is 0.
 """
 
 from typing import Any, Final
@@ -10,11 +10,12 @@ from masking.engine import Masker
 from masking.folding import same_name
 
 # Keywords that a value hidden by its name need not satisfy any more; its type stays.
-_VALUE_KEYWORDS: Final = frozenset(
-    ["format", "pattern", "enum", "const", "minLength", "maxLength", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf", "contentEncoding", "contentMediaType", "contentSchema", "default", "examples"]
-)
-# Keywords that a text with something hidden in it, or a hidden number, need not satisfy.
 _TEXT_KEYWORDS: Final = frozenset({"format", "pattern", "minLength", "maxLength"})
+_BOUNDS: Final = frozenset({"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"})
+_LISTED: Final = frozenset({"enum", "const", "default", "examples"})
+_CONTENT: Final = frozenset({"contentEncoding", "contentMediaType", "contentSchema"})
+_VALUE_KEYWORDS: Final = _TEXT_KEYWORDS | _BOUNDS | _LISTED | _CONTENT
+# What a number need not satisfy that may be hidden for what it is, since it then is 0.
 _NUMBER_KEYWORDS: Final = frozenset({"minimum", "exclusiveMinimum"})
 _NAMED_SCHEMAS: Final = ("properties", "patternProperties", "$defs", "definitions", "dependentSchemas")
 _MOST_DEPTH: Final = 64
@@ -81,13 +82,13 @@ def _keyword(keyword: str, value: Any, masker: Masker, place: tuple[str | int, .
         }
     if keyword in {"items", "prefixItems", "contains", "additionalItems", "unevaluatedItems"}:
         return _relaxed(value, masker, (*place, 0), hidden=hidden or masker.hides_member((*place, 0)))
-    if keyword in {"enum", "const", "default", "examples"}:
+    if keyword in _LISTED:
         return _masked_values(keyword, value, masker)
     return _relaxed(value, masker, place, hidden=hidden) if isinstance(value, dict | list) else value
 
 
 def _masked_values(keyword: str, value: Any, masker: Masker) -> Any:
-    """Values listed in the schema are masked like the answer, so that the masked answer is still one of them."""
+    """Mask listed values like the answer, so that the masked answer is still one of them."""
     masked = masker.value(value)
     if keyword != "enum" or not isinstance(masked, list):
         return masked

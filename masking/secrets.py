@@ -21,12 +21,11 @@ ASSIGNS: Final = r"(?:\\*[\"'])?\s{0,8}(?:=>|:=|[:=])\s{0,8}"
 _PASSWORD: Final = re2.compile(f"(?i){ASSIGNED_NAME}{ASSIGNS}".encode())
 _NAMED_KEY: Final = re2.compile(f"(?i){KEY_NAME}{ASSIGNS}".encode())
 _URL_PASSWORD: Final = re2.compile(rb"://[^\s/@:\"'<>]*:([^\s/@\"'<>]+)@")
-_QUOTE: Final = re2.compile(rb"^(\\*)([\"'`])")
-_UNQUOTED: Final = re2.compile(rb"^[^\s\"'`,;&<>|(){}\[\]]+")
+_QUOTE: Final = re2.compile(rb"\\*[\"'`]")
+_UNQUOTED: Final = re2.compile(rb"[^\s\"'`,;&<>|(){}\[\]]+")
 _NO_VALUES: Final = frozenset(
     b"null none nil true false undefined string str text number boolean required optional".split()
 )
-_QUOTED_LIMIT: Final = 4096
 
 _BEARER: Final = re2.compile(rb"(?i)\bbearer[\s:]{1,4}([a-z0-9\-._~+/]{8,}=*)")
 _JWT: Final = re2.compile(rb"(eyJ[A-Za-z0-9_\-]{5,})(?:\.[A-Za-z0-9_\-]*){2,4}")
@@ -80,19 +79,18 @@ def value_after(text: bytes, position: int) -> Span | None:
     A quoted value ends at the same quote (or with its line), a bare one at blanks and punctuation. None where
     there is no value, or only a word that stands for one (`null`, `string`), a comparison or a function call.
     """
-    quote = _QUOTE.search(text[position : position + 16])
+    quote = _QUOTE.match(text, position)
     if quote:
-        start = position + quote.end()
-        end = text.find(quote.group(), start, start + _QUOTED_LIMIT)
+        start, end = quote.end(), text.find(quote.group(), quote.end())
         if end < 0:
-            line = text.find(b"\n", start, start + _QUOTED_LIMIT)
-            end = line if line >= 0 else min(len(text), start + _QUOTED_LIMIT)
+            line = text.find(b"\n", start)
+            end = line if line >= 0 else len(text)
     else:
-        bare = _UNQUOTED.search(text[position : position + _QUOTED_LIMIT])
+        bare = _UNQUOTED.match(text, position)
         if not bare:
             return None
-        start, end = position, position + bare.end()
-        while end > start + 1 and text[end - 1 : end] in {b".", b"\\"}:
+        start, end = bare.span()
+        while end > start + 1 and text[end - 1] in b".\\":
             end -= 1
         if text[start : start + 1] == b"=" or text[end : end + 1] == b"(":
             return None
@@ -101,12 +99,20 @@ def value_after(text: bytes, position: int) -> Span | None:
     return start, end
 
 
+def assigned(pattern: re2._Regexp, text: bytes) -> Iterator[tuple[re2._Match, Span]]:
+    """Yield each match of a name that is assigned to and the value's span, never looking into a value."""
+    position = 0
+    while match := pattern.search(text, position):
+        span = value_after(text, match.end())
+        position = span[1] if span else match.end()
+        if span:
+            yield match, span
+
+
 def find_passwords(text: bytes) -> Iterator[Span]:
     """Yield the values of `password=…`, `secret: …` and the like, and the password inside a URL."""
-    for match in _PASSWORD.finditer(text):
-        span = value_after(text, match.end())
-        if span:
-            yield span
+    for _, span in assigned(_PASSWORD, text):
+        yield span
     for match in _URL_PASSWORD.finditer(text):
         yield match.span(1)
 
@@ -139,9 +145,8 @@ def find_api_keys(text: bytes) -> Iterator[Span]:
     for match in _PROVIDER.finditer(text):
         if match.start() == 0 or text[match.start() - 1] not in _WORD:
             yield match.span()
-    for match in _NAMED_KEY.finditer(text):
-        span = value_after(text, match.end())
-        if span and is_key_value(text[span[0] : span[1]]):
+    for _, span in assigned(_NAMED_KEY, text):
+        if is_key_value(text[span[0] : span[1]]):
             yield span
 
 
