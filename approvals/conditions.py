@@ -1,12 +1,13 @@
 """The entries of `arguments`, compiled. Pure.
 
-A rule that denies or holds reads widely: any value on the path that fits is enough, look-alike spellings fit too, and
-what cannot be decided counts as fitting. A rule that allows reads narrowly: every value must fit, exactly.
+A rule that denies or holds reads widely: any value on the path that fits is enough, look-alike spellings fit
+too, and what cannot be decided counts as fitting. A rule that allows reads narrowly: every value must fit, exactly.
 A negative operator (`*_not`) is the same the other way round, and true where the path is missing.
 """
 
 from __future__ import annotations
 
+import operator
 import re
 from collections.abc import Callable
 from decimal import Decimal
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 Check = Callable[[Arguments], bool]
 _NUMBER: Final = re.compile(r"-?[0-9]{1,400}(\.[0-9]{1,400})?([eE][+-]?[0-9]{1,3})?\Z")
-_PATTERNS_AT_ONCE: Final = 32
+_PATTERNS_AT_ONCE: Final = 128
 
 
 class Sieve:
@@ -44,7 +45,7 @@ class Sieve:
 
 
 class Compiler:
-    """Compiles conditions so that equal paths share their walk and patterns over one path share their search."""
+    """Compiles conditions so that equal paths share their walk, and patterns over one path their search."""
 
     def __init__(self) -> None:
         self._lookups: dict[tuple[Path, bool, bool], Lookup] = {}
@@ -53,13 +54,13 @@ class Compiler:
     def compile(self, condition: Condition, *, narrow: bool) -> Check:
         """Return the check of one entry. `narrow` is for rules that allow."""
         path = Path.parse(condition.path)
-        operator, operand = _operator(condition)
-        negative = operator.endswith("_not")
+        kind, operand = _operator(condition)
+        negative = kind.endswith("_not")
         lookup = self._lookup(path, narrow, names=path.strings and not narrow and not negative)
-        match operator.removesuffix("_not"):
+        match kind.removesuffix("_not"):
             case "matches" | "contains_text":
-                # What a negative condition denies is read the other way round: widely where the rule is narrow.
-                pattern = _pattern(operator, operand, wide=narrow == negative)
+                # What a negative condition denies is read the other way round: widely where the rule allows.
+                pattern = _pattern(kind, operand, wide=narrow == negative)
                 return self._text_check(lookup, pattern, narrow=narrow, negative=negative)
             case "equals" | "one_of":
                 options = Options((operand,) if isinstance(operand, str) else operand)
@@ -94,7 +95,7 @@ class Compiler:
 
 
 class WideSearch:
-    """`matches` of a rule that denies or holds: found in any string on the path, as it came or in plain form."""
+    """A pattern of a rule that denies or holds: found in any string on the path, as it came or in plain form."""
 
     __slots__ = ("_lookup", "_search", "pattern", "sieve")
 
@@ -129,7 +130,7 @@ def _join(lookup: Lookup, searches: list[WideSearch]) -> None:
 
 
 class Options:
-    """`equals` and `one_of`: the values that fit, exactly or, widely read, whatever their case and spelling."""
+    """`equals` and `one_of`: the values that fit, exactly or (widely read) whatever their case and spelling."""
 
     __slots__ = ("_exact", "_folded", "_longest", "_numbers")
 
@@ -137,7 +138,7 @@ class Options:
         self._exact = frozenset(options)
         self._folded = frozenset(fold(option) for option in options)
         self._numbers = frozenset(_number(option) for option in options if _NUMBER.match(option))
-        # Generous: no text that folds to an option is longer in its plain form, so longer ones need not be folded.
+        # Generous: a text whose plain form is longer does not fold to any option and need not be folded.
         self._longest = max(len(option.encode()) for option in options) * 20 + 20
 
     def exactly(self, value: Any) -> bool:
@@ -167,11 +168,11 @@ class Range:
     __slots__ = ("_bounds", "_narrow")
 
     def __init__(self, bounds: dict[str, str], *, narrow: bool) -> None:
-        self._bounds = {name: _number(bound) for name, bound in bounds.items()}
+        self._bounds = tuple((_COMPARE[name], _number(bound)) for name, bound in bounds.items())
         self._narrow = narrow
 
     def __call__(self, value: Any) -> bool:
-        """Tell whether the JSON value lies in the range. Raises EvaluationError for no number, if read widely."""
+        """Tell whether the value lies in the range. Raises EvaluationError for no number, if read widely."""
         number = value
         if isinstance(value, str) and not self._narrow and _NUMBER.match(value.strip()):
             number = _number(value.strip())
@@ -179,14 +180,14 @@ class Range:
             if self._narrow:
                 return False
             raise EvaluationError("a value that is not a number is to be compared with one")
-        return all(_COMPARE[name](number, bound) for name, bound in self._bounds.items())
+        return all([fits(number, bound) for fits, bound in self._bounds])
 
 
-_COMPARE: Final[dict[str, Callable[[Any, Any], bool]]] = {
-    "gt": lambda number, bound: bool(number > bound),
-    "gte": lambda number, bound: bool(number >= bound),
-    "lt": lambda number, bound: bool(number < bound),
-    "lte": lambda number, bound: bool(number <= bound),
+_COMPARE: Final[dict[str, Callable[[Any, Any], Any]]] = {
+    "gt": operator.gt,
+    "gte": operator.ge,
+    "lt": operator.lt,
+    "lte": operator.le,
 }
 
 
@@ -198,13 +199,13 @@ def _operator(condition: Condition) -> tuple[str, Any]:
 
 
 def _number(text: str) -> int | float:
-    """Return the number that the text spells, whole where it is whole, so that equal numbers are equal keys."""
+    """Return the number that the text spells, an int where it is whole, so that equal numbers are equal keys."""
     exact = Decimal(text)
     return int(exact) if exact == exact.to_integral_value() else float(exact)
 
 
-def _pattern(operator: str, operand: str, *, wide: bool) -> str:
-    if operator.startswith("matches"):
+def _pattern(kind: str, operand: str, *, wide: bool) -> str:
+    if kind.startswith("matches"):
         return operand
     if not wide:
         return str(re2.escape(operand))

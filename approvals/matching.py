@@ -60,7 +60,7 @@ class Globs:
         """Tell whether any glob fits the name, given in the form that `fold` returns."""
         if self._all or folded in self._exact:
             return True
-        # The encoding is lenient since a folded name may come from anywhere; half a pair fits nothing but a wildcard.
+        # Lenient, since the name may come from anywhere: half a surrogate pair fits a wildcard alone.
         return self._pattern is not None and bool(self._pattern.search(folded.encode(errors="replace")))
 
 

@@ -1,4 +1,4 @@
-"""The one path grammar: `a.b`, `a[*].b`, `*` one key, `**` any depth; `**` at the end means every string below.
+"""The one path grammar: `a.b`, `a[*].b`, `*` one key, `**` any depth; at the end `**` means every string.
 
 A path is parsed once into steps and walked over parsed JSON; what one call has on it is remembered for the
 rules that name the same path. Pure.
@@ -10,14 +10,17 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from approvals.folding import EvaluationError, Text, fold, text_of
 
 _SEGMENT = re.compile(r"(?P<name>[^\[\]]*)(?P<indices>(\[\*\])*)\Z")
 _LONGEST_PATH = 500
-# More values than this on one path are not examined one by one: the evaluation fails, to the stricter side.
-MOST_VALUES = 100_000
+# A call with more values on one path, or more values times rules that look at them, is not examined one by one:
+# the evaluation fails, to the stricter side.
+MOST_VALUES = 50_000
+MOST_EXAMINED = 200_000
+T = TypeVar("T")
 
 
 class PathError(ValueError):
@@ -76,8 +79,8 @@ def _steps(segment: str, text: str) -> Iterator[Step | Name]:
 class Lookup:
     """A path as one kind of rule reads it. Rules that share the object share the work.
 
-    `exact`: names must be spelled as in the rule (allow). `names`: the names of members count as strings too, on a
-    path that ends in `**`.
+    `exact`: names must be spelled as in the rule (allow). `names`: on a path that ends in `**` the names of
+    members count as strings too.
     """
 
     path: Path
@@ -88,13 +91,14 @@ class Lookup:
 class Arguments:
     """The arguments of one call, walked lazily: what lies on a path is found once, however many rules ask."""
 
-    __slots__ = ("_answers", "_by_name", "_root", "_texts", "_values")
+    __slots__ = ("_answers", "_by_name", "_examined", "_root", "_texts", "_values")
 
     def __init__(self, root: Any) -> None:
         self._root = root
-        self._values: dict[Lookup, list[Any]] = {}
-        self._texts: dict[Lookup, list[Text]] = {}
+        self._values: dict[Lookup, list[Any] | EvaluationError] = {}
+        self._texts: dict[Lookup, list[Text] | EvaluationError] = {}
         self._answers: dict[Callable[[Arguments], bool], bool] = {}
+        self._examined = 0
         # By identity: the objects live as long as the root, so an id is never used twice.
         self._by_name: dict[int, dict[str, list[Any]]] = {}
 
@@ -102,16 +106,15 @@ class Arguments:
         """Return every value on the path. Raises EvaluationError for more than MOST_VALUES of them."""
         known = self._values.get(lookup)
         if known is None:
-            known = self._values[lookup] = self._walk(lookup)
-        return known
+            known = self._values[lookup] = self._or_error(self._walk, lookup)
+        return self._spent(known)
 
     def texts(self, lookup: Lookup) -> list[Text]:
-        """Return the strings on the path in their two forms. Raises EvaluationError where a string has none."""
+        """Return the strings on the path in both forms. Raises EvaluationError where a string has none."""
         known = self._texts.get(lookup)
         if known is None:
-            found = [value for value in self.values(lookup) if isinstance(value, str)]
-            known = self._texts[lookup] = [text_of(value) for value in found]
-        return known
+            known = self._texts[lookup] = self._or_error(self._read, lookup)
+        return self._spent(known)
 
     def once(self, question: Callable[[Arguments], bool]) -> bool:
         """Return the answer to a question that several rules ask of the same arguments, asked once."""
@@ -119,6 +122,24 @@ class Arguments:
         if known is None:
             known = self._answers[question] = question(self)
         return known
+
+    def _or_error(self, find: Callable[[Lookup], list[T]], lookup: Lookup) -> list[T] | EvaluationError:
+        # The error is remembered too: what cost much once must not cost it again for every rule.
+        try:
+            return find(lookup)
+        except EvaluationError as error:
+            return error
+
+    def _spent(self, found: list[T] | EvaluationError) -> list[T]:
+        if isinstance(found, EvaluationError):
+            raise found
+        self._examined += len(found)
+        if self._examined > MOST_EXAMINED:
+            raise EvaluationError("too many values for all the rules that look at them")
+        return found
+
+    def _read(self, lookup: Lookup) -> list[Text]:
+        return [text_of(value) for value in self.values(lookup) if isinstance(value, str)]
 
     def _walk(self, lookup: Lookup) -> list[Any]:
         values: list[Any] = [self._root]
@@ -148,6 +169,8 @@ class Arguments:
     def _named(self, value: dict[str, Any]) -> dict[str, list[Any]]:
         known = self._by_name.get(id(value))
         if known is None:
+            if len(value) > MOST_VALUES:
+                raise EvaluationError("too many members in one object")
             known = self._by_name[id(value)] = {}
             for key, below in value.items():
                 known.setdefault(fold(key), []).append(below)
@@ -155,7 +178,7 @@ class Arguments:
 
 
 def _everything(values: list[Any]) -> list[Any]:
-    """Return the values and all beneath them, each container once: they may lie inside each other (`**.a.**`)."""
+    """Return the values and all beneath them, each container once: one may lie in another (`**.a.**`)."""
     nodes = list(values)
     seen: set[int] = set()
     for node in nodes:

@@ -1,7 +1,7 @@
-"""The policy of one revision: compiled once from a configuration, asked for every call. Pure: no Django, no I/O.
+"""The policy of one revision: compiled once, asked for every call. Pure: no Django, no I/O.
 
-All rules are read; deny beats hold beats allow beats the connection's default. A rule in observe mode does not speak,
-it leaves `would`. The same rules decide what `tools/list` shows and what a call may do.
+All rules are read; deny beats hold beats allow beats the connection's default. A rule in observe mode does not
+speak, it leaves `would`. The same rules decide what `tools/list` shows and what a call may do.
 """
 
 from __future__ import annotations
@@ -108,6 +108,19 @@ class Policy:
         ]
         return self._verdict(connection, matching)
 
+    def fingerprint_of(self, rules: Sequence[str], connection: str) -> str:
+        """Return the fingerprint of the terms on which these rules would hold a call now; empty when one is gone.
+
+        Without rules it is that of the connection's default. Compared with the one an approval was asked under.
+        """
+        found = self._connections.get(connection)
+        if found is None:
+            return ""
+        named = [rule for rule in self._rules if rule.name in rules and not rule.observe and rule.terms]
+        if len(named) != len(rules) or (not rules and found.config.default_approval is None):
+            return ""
+        return found.terms(named).fingerprint
+
     def may_use(self, caller: Caller, connection: str, tool: str | None = None) -> bool:
         """Tell whether access lets the caller use the connection at all, and this tool when one is given."""
         found = self._connections.get(connection)
@@ -119,10 +132,10 @@ class Policy:
             return False
 
     def visible(self, caller: Caller, connection: str, name: str, method: str = "tools/call") -> bool:
-        """Tell whether a list shows this tool (resource, prompt) to the caller: whether some call of it may pass.
+        """Tell whether a list shows this tool (resource, prompt) to the caller: some call of it may pass.
 
-        Hidden is what access refuses, what a rule denies whatever the arguments, and what the default denies when no
-        rule could say otherwise.
+        Hidden is what access refuses, what a rule denies whatever the arguments, and what the default denies when
+        no rule could say otherwise.
         """
         found = self._connections.get(connection)
         if found is None or not self.may_use(caller, connection, name if method == "tools/call" else None):
@@ -139,7 +152,7 @@ class Policy:
         return found.config.default != "deny" or any(rule.action != "deny" for rule in rules)
 
     def _concerned(self, connection: CompiledConnection, method: str, name: str) -> tuple[CompiledRule, ...]:
-        """Return the rules that can match, by name; remembered, for the same few tools are called again and again."""
+        """Return the rules that can match, by name; remembered, for the same few tools are called again."""
         key = (connection.name, method, name)
         known = self._selections.get(key)
         if known is None:
@@ -186,7 +199,7 @@ class CompiledConnection:
         return any(entry.admits(caller, tool) for entry in self._access)
 
     def terms(self, rules: Sequence[CompiledRule]) -> ApprovalTerms:
-        """Return the terms on which these rules hold a call, or those of the default when none of them does."""
+        """Return the terms on which these rules hold a call, or those of the default when none does."""
         held = [rule.terms for rule in rules if rule.terms is not None]
         if held:
             return strictest(held)

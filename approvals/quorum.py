@@ -1,4 +1,4 @@
-"""Who must decide, and whether the votes so far are enough. Pure functions on groups; no person is looked up here."""
+"""Who must decide, and whether the votes so far are enough. Pure: no person is looked up here."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from approvals.config.rules import Place, Require
 class Quorum:
     """What the rules that hold a call require: each part must be met, one part for each rule.
 
-    A person may serve several parts, for each rule asks on its own; within an `all_of` one person fills one place.
+    A person may serve several parts, for each rule asks on its own; within an `all_of` they fill one place.
     """
 
     parts: tuple[Require, ...]
@@ -38,8 +38,8 @@ class Quorum:
 
     @classmethod
     def parse(cls, document: Mapping[str, Any]) -> Self:
-        """Return the quorum of a JSON form made by `document()`. Raises ValueError when it is something else."""
-        parts = document["each"] if "each" in document else [document]
+        """Return the quorum of a JSON form made by `document()`. Raises ValueError for anything else."""
+        parts = document.get("each", [document])
         return cls(tuple(Require.model_validate(part) for part in parts))
 
 

@@ -1,4 +1,4 @@
-"""The rules of one policy, compiled, and the few of them that can speak of a given connection, method and name. Pure."""
+"""The rules of one policy, compiled: what each concerns, whom it addresses, what it asks of people. Pure."""
 
 from __future__ import annotations
 
@@ -69,15 +69,18 @@ class CompiledRule:
     def matches(self, caller: Caller, arguments: Arguments) -> bool:
         """Tell whether a call that the rule concerns matches.
 
-        A condition that cannot be decided counts as met where the rule denies or holds, and as not met where it allows.
+        A condition that cannot be decided counts as met where the rule denies or holds, not where it allows.
         """
-        return self._caller.fits(caller) and all(self._met(check, arguments) for check in self._checks)
-
-    def _met(self, check: Check, arguments: Arguments) -> bool:
-        try:
-            return check(arguments)
-        except EvaluationError:
-            return not self._narrow
+        if not self._caller.fits(caller):
+            return False
+        for check in self._checks:
+            try:
+                if not check(arguments):
+                    return False
+            except EvaluationError:
+                if self._narrow:
+                    return False
+        return True
 
 
 class Scope:
@@ -173,7 +176,7 @@ def _terms(rule: str, rules: tuple[str, ...], approval: Approval, message: str, 
 
 
 def strictest(terms: Sequence[ApprovalTerms]) -> ApprovalTerms:
-    """Return the terms of a call that several rules hold: every quorum must be met, and of the rest the strictest counts."""
+    """Return the terms of a call that several rules hold: every quorum, and of the rest the strictest."""
     if len(terms) == 1:
         return terms[0]
     ways = tuple(way for way in terms[0].decide_in if all(way in one.decide_in for one in terms))

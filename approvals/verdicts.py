@@ -45,7 +45,7 @@ class Caller:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
-    """One MCP request to be judged: `name` is the tool, the resource URI or the prompt; `arguments` is parsed JSON."""
+    """One MCP request to be judged: `name` is the tool, resource URI or prompt; `arguments` is parsed JSON."""
 
     caller: Caller
     connection: str
@@ -56,7 +56,7 @@ class Call:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApprovalTerms:
-    """Everything the hold step needs. Where several rules hold a call these are the strictest of each; seconds."""
+    """All that the hold step needs, in seconds. Where several rules hold a call, the strictest of each."""
 
     rule: str
     """The first of `rules`, or empty when the connection's default holds."""
@@ -73,7 +73,7 @@ class ApprovalTerms:
     """Hex digest of the holding rules as written: equal fingerprints mean the same rules, unchanged."""
 
     def as_json(self) -> dict[str, Any]:
-        """Return the terms as plain JSON, to be stored with the request; `Quorum.parse` reads `require` back."""
+        """Return plain JSON, to be stored with the request; `Quorum.parse` reads `require` back."""
         return {
             "rule": self.rule,
             "rules": list(self.rules),
@@ -110,7 +110,7 @@ class Block(_Spoken):
 
     rule: str = ""
     message: str
-    reason: Literal["blocked", "forbidden"] = "blocked"
+    reason: Literal["blocked", "forbidden", "reason_required"] = "blocked"
     by: Literal["connection", "tool", "rule", "default"] = "rule"
     """connection: no access or no such connection (403, same text); tool: outside access.tools."""
 

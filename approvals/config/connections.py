@@ -25,11 +25,11 @@ from approvals.config.values import (
 
 _HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}\Z")
 _REFERENCE = re.compile(r"(env:[A-Za-z_][A-Za-z0-9_]*|file:/.+[^/]|exec:[A-Za-z0-9][A-Za-z0-9_.-]*)\Z")
-# Set by the transport or by the protocol; a credential in one of them would change what is sent, not who sends it.
-_RESERVED_HEADERS = frozenset(
-    "accept connection content-length content-type expect host mcp-method mcp-name mcp-protocol-version "
-    "mcp-session-id te transfer-encoding upgrade".split()
-)
+# Set by the transport or the protocol: a credential here would change what is sent, not who sends it.
+_RESERVED_HEADERS = frozenset({
+    "accept", "connection", "content-length", "content-type", "expect", "host", "mcp-method", "mcp-name",
+    "mcp-protocol-version", "mcp-session-id", "te", "transfer-encoding", "upgrade",
+})  # fmt: skip
 
 
 def _header(value: str) -> str:

@@ -74,7 +74,7 @@ class KindOfCaller(Strict):
 
 
 class Issuer(Strict):
-    """An issuer of bearer tokens. `groups` turns claims into groups `<name>/<group>`; all claims of one must hold."""
+    """An issuer of bearer tokens. `groups` turns claims into `<name>/<group>`; all claims of one must hold."""
 
     name: Name
     issuer: WebAddress

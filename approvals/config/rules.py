@@ -11,7 +11,6 @@ from approvals.config.identity import Kind
 from approvals.config.values import (
     Count,
     Duration,
-    Flag,
     Line,
     Name,
     Patterns,
@@ -154,7 +153,7 @@ class Condition(Strict):
 
 
 class Callers(Strict):
-    """Which callers: any of the groups, none of not_groups, any of the kinds, any of the subjects (iss|sub globs)."""
+    """Which callers: any of the groups, none of not_groups, any of the kinds, any of the iss|sub globs."""
 
     groups: SomeLines | None = None
     not_groups: SomeLines | None = None

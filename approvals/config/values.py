@@ -1,4 +1,4 @@
-"""The scalars of holdgate.yaml. The loader hands over text alone; each type here says how its text is spelled.
+"""The scalars of holdgate.yaml. The loader hands over text alone; each type here says how it is spelled.
 
 A value that already has its type (from Python code) is taken as it is, so that the same models serve both.
 """
