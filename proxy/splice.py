@@ -88,13 +88,13 @@ def _end_of_plain_result(message: bytes) -> int:
     in the message could be read as a second `result` or a `_meta`. Far cheaper than the walk, and as exact.
     """
     lower = message.lower()
-    if lower.count(b'"result') != 1 or b'"_meta' in lower or _LONG_S in lower:
+    if lower.count(b'"result"') != 1 or b'"_meta' in lower or _LONG_S in lower:
         return 0
     if b"\\u0" in lower and _ESCAPED_LETTER.search(lower):
         return 0
     try:
         # Up to its only `"result` the message must be the beginning of one object with distinct names.
-        strictjson.parse(message[: message.index(b'"result')] + b'"result":0}', max_depth=2)
+        strictjson.parse(message[: message.index(b'"result"')] + b'"result":0}', max_depth=2)
         root = orjson.loads(message)
     except ValueError:
         return 0

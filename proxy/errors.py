@@ -1,0 +1,77 @@
+"""The faults of the data path, each with what the caller may know of it. Pure.
+
+Fault
+├── CredentialUnavailable      the upstream's credential could not be fetched, or the upstream refused it
+├── UpstreamUnavailable        no connection; nothing was sent
+├── UpstreamTimeout            sent, and no complete answer in time
+├── UpstreamInvalid            an answer that is not MCP, a redirect, or more than the connection allows
+│   └── SessionLost            the upstream no longer knows the session: the caller must begin a new one
+└── OutcomeUnknown             sent, and the connection broke before a complete answer
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from proxy.refusals import Executed, Refusal
+
+
+class Fault(Exception):
+    """A step of a call could not be done. `message` is safe for the caller: no address, no credential, no
+    answer body.
+
+    `executed` says whether the upstream ran the call, `status` is the HTTP status that the upstream sent, if
+    any.
+    """
+
+    reason: ClassVar[str]
+    executed: Executed = "unknown"
+
+    def __init__(self, message: str, *, executed: Executed | None = None, status: int | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.status = status
+        if executed is not None:
+            self.executed = executed
+
+    def refusal(self, *, call_id: str = "") -> Refusal:
+        """Return the fault as the caller sees it."""
+        return Refusal(reason=self.reason, executed=self.executed, message=self.message, call_id=call_id)
+
+
+class CredentialUnavailable(Fault):
+    """The credential for the upstream is missing, unreadable, or refused by the upstream (401, 403)."""
+
+    reason = "credential_unavailable"
+    executed = "false"
+
+
+class UpstreamUnavailable(Fault):
+    """Refused, unresolved or untrusted: not one byte of the request was sent."""
+
+    reason = "upstream_unavailable"
+    executed = "false"
+
+
+class UpstreamTimeout(Fault):
+    """The request was sent and its time is up."""
+
+    reason = "upstream_timeout"
+
+
+class UpstreamInvalid(Fault):
+    """The upstream answered with something that may not be passed on."""
+
+    reason = "upstream_invalid"
+
+
+class SessionLost(UpstreamInvalid):
+    """The upstream answered 404 to a session id: nothing was executed, and the caller gets a 404 as well."""
+
+    executed = "false"
+
+
+class OutcomeUnknown(Fault):
+    """The connection broke after the request was sent."""
+
+    reason = "outcome_unknown"
