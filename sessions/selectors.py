@@ -1,0 +1,138 @@
+"""What pages and the API read from the record: sessions, entries with payloads, the summary of a call."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db.models import Q, QuerySet
+
+from sessions import leaf as leaves
+from sessions.events import INTENT, TERMINAL_KINDS
+from sessions.models import Entry, Payload, RecordedSession
+
+
+class CursorInvalid(ValueError):
+    """A cursor that was not one of ours."""
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedEntry:
+    """One entry as it was written. `payloads` holds bytes by name; an erased one is missing there.
+
+    `log_index` is None until the sequencer gave the entry its place.
+    """
+
+    id: int
+    leaf: leaves.Leaf
+    leaf_hash: bytes
+    payloads: Mapping[str, bytes]
+    log_index: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class CallSummary:
+    """One call: where it stands (`kind` of its newest telling entry), and all its entries, oldest first."""
+
+    call_id: str
+    session: str
+    connection: str
+    method: str
+    tool: str
+    actor: str
+    started_at: datetime
+    ended_at: datetime | None
+    kind: str
+    entries: Sequence[RecordedEntry]
+
+
+def recorded_sessions(
+    *, cursor: str = "", limit: int = 50, connection: str = "", actor: str = ""
+) -> tuple[list[RecordedSession], str | None]:
+    """Return sessions, newest first, and the next page's cursor (None at the end). Raises CursorInvalid."""
+    sessions: QuerySet[RecordedSession] = RecordedSession.objects.order_by("-started_at", "-id")
+    if connection:
+        sessions = sessions.filter(connection=connection)
+    if actor:
+        sessions = sessions.filter(actor=actor)
+    if cursor:
+        started_at, session = _read_cursor(cursor)
+        sessions = sessions.filter(Q(started_at__lt=started_at) | Q(started_at=started_at, id__lt=session))
+    page = list(sessions[: limit + 1])
+    if len(page) <= limit:
+        return page, None
+    return page[:limit], _cursor(page[limit - 1])
+
+
+def entries_of_session(session: str, *, after: int = 0, limit: int = 500) -> list[RecordedEntry]:
+    """Return the entries of a session above an entry id, oldest first."""
+    return _recorded(Entry.objects.filter(session=session, id__gt=after).order_by("id")[:limit])
+
+
+def entries_of_call(call_id: str) -> list[RecordedEntry]:
+    """Return all entries of a call, oldest first."""
+    return _recorded(Entry.objects.filter(call_id=call_id).order_by("id"))
+
+
+def call_summary(call_id: str) -> CallSummary | None:
+    """Return one call; None when the record knows nothing of it."""
+    entries = entries_of_call(call_id)
+    if not entries:
+        return None
+    telling = [entry for entry in entries if entry.leaf.kind == INTENT or entry.leaf.kind in TERMINAL_KINDS]
+    last = (telling or entries)[-1].leaf
+    first = entries[0].leaf
+    return CallSummary(
+        call_id=call_id,
+        session=first.session,
+        connection=first.connection,
+        method=first.method,
+        tool=first.tool,
+        actor=first.actor,
+        started_at=leaves.moment(first.ts),
+        ended_at=leaves.moment(last.ts) if last.kind in TERMINAL_KINDS else None,
+        kind=last.kind,
+        entries=entries,
+    )
+
+
+def _recorded(entries: Iterable[Entry]) -> list[RecordedEntry]:
+    rows = [(entry, leaves.decode(bytes(entry.leaf))) for entry in entries]
+    wanted = [bytes.fromhex(payload.digest) for _, leaf in rows for payload in leaf.payloads.values()]
+    bodies = {bytes(p.commitment).hex(): bytes(p.body) for p in Payload.objects.filter(commitment__in=wanted)}
+    places = dict(
+        Entry.objects.filter(id__in=[entry.id for entry, _ in rows], place__isnull=False).values_list(
+            "id", "place__log_index"
+        )
+    )
+    return [
+        RecordedEntry(
+            id=entry.id,
+            leaf=leaf,
+            leaf_hash=bytes(entry.leaf_hash),
+            payloads={name: bodies[p.digest] for name, p in leaf.payloads.items() if p.digest in bodies},
+            log_index=places.get(entry.id),
+        )
+        for entry, leaf in rows
+    ]
+
+
+def _cursor(session: RecordedSession) -> str:
+    text = f"{session.started_at.isoformat()}|{session.id}"
+    return base64.urlsafe_b64encode(text.encode()).decode()
+
+
+def _read_cursor(cursor: str) -> tuple[datetime, str]:
+    try:
+        started_at, _, session = base64.urlsafe_b64decode(cursor.encode()).decode().partition("|")
+        moment = datetime.fromisoformat(started_at)
+    except (ValueError, binascii.Error, UnicodeDecodeError) as error:
+        msg = "not a cursor of this list"
+        raise CursorInvalid(msg) from error
+    if moment.tzinfo is None or not session:
+        msg = "not a cursor of this list"
+        raise CursorInvalid(msg)
+    return moment, session
