@@ -186,6 +186,13 @@ class ApprovalRequest(models.Model):
     def __str__(self) -> str:
         return f"{self.tool} on {self.connection}"
 
+    @property
+    def quorum(self) -> "Quorum":
+        """Return who must decide, as the rule said when this was asked."""
+        from approvals.quorum import Quorum
+
+        return Quorum.parse(self.terms["require"])
+
 
 class Vote(models.Model):
     """What one person said about one request. One person, one vote."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from gatewayproj import databases, env, keys
+from gatewayproj import databases, env, keys, version
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -17,6 +18,7 @@ PUBLIC_URL = env.text(
 ).rstrip("/")
 EXTRA_HOSTS = env.words("HOLDGATE_EXTRA_HOSTS", "", "Further host names under which the gateway may be called.")
 DEMO = env.flag("HOLDGATE_DEMO", False, "Set by `manage.py demo` for itself; never set it in production.")
+ALL_IN_ONE = False  # set by the launcher: this process is the only one of the installation
 DEBUG = env.flag("HOLDGATE_DEBUG", False, "Django's debug pages. Never in production: they show internals.")
 SECRET_KEY = env.secret("HOLDGATE_SECRET_KEY", "Signs browser sessions; made and kept in the state folder if empty.")
 SECRET_KEY = SECRET_KEY or keys.text_secret(STATE_DIR, "django.key")
@@ -47,10 +49,13 @@ INSTALLED_APPS = [
     "sessions",
     "approvals",
     "proxy",
+    "gatewayproj",
 ]
 MIDDLEWARE = [
+    "gatewayproj.middleware.security_headers",
+    "gatewayproj.middleware.host_and_origin",
     "django.middleware.security.SecurityMiddleware",
-    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "gatewayproj.middleware.StaticFiles",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -70,10 +75,20 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
+                "approvals.chrome.chrome",
             ]
         },
     }
 ]
+
+AUTHENTICATION_BACKENDS = ["approvals.backends.PersonBackend", "gatewayproj.oidc.Backend"]
+LOGIN_URL = "sign-in"
+LOGIN_REDIRECT_URL = "inbox"
+OIDC_USE_PKCE = True
+OIDC_TIMEOUT = 5  # seconds
+OIDC_RP_SCOPES = "openid email profile"
+# Only a name that the library can resolve: gatewayproj.oidc gives each issuer a callback of its own.
+OIDC_AUTHENTICATION_CALLBACK_URL = "sign-in"
 
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = urlsplit(PUBLIC_URL).scheme == "https"
 SESSION_COOKIE_AGE = 12 * 3600
@@ -105,8 +120,21 @@ RECORD_TIMEOUT = env.number(
 )
 
 REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "gatewayproj.authentication.BearerAuthentication",
+        "gatewayproj.authentication.BrowserAuthentication",
+    ],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "UNAUTHENTICATED_USER": None,
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
 }
 SPECTACULAR_SETTINGS = {"TITLE": "Holdgate", "VERSION": "1", "SERVE_INCLUDE_SCHEMA": False}
 
+BUILD = version.build()
+ORIGIN = env.text("HOLDGATE_ORIGIN", "", "Name of this installation's log in its checkpoints; default: made from keys.")
+ORIGIN = ORIGIN or f"holdgate/{hashlib.sha256(SECRET_KEY.encode()).hexdigest()[:12]}"
+
 LOG_LEVEL = env.text("HOLDGATE_LOG_LEVEL", "INFO", "DEBUG, INFO, WARNING or ERROR.").upper()
+

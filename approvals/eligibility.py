@@ -1,0 +1,55 @@
+"""Who may decide a request, and who must not. Pure over the request's own columns and the policy."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from approvals.keys import email_digest
+
+if TYPE_CHECKING:
+    from approvals.config.schema import Config
+    from approvals.models import ApprovalRequest
+    from approvals.policy import Policy
+    from approvals.verdicts import Caller
+
+
+def why_not(request: ApprovalRequest, caller: Caller, policy: Policy, *, via: str = "") -> str:
+    """Return in plain words why this caller may not decide the request; empty when they may.
+
+    With `via` (dashboard, slack, api) the rule's way of deciding counts too. Being an admin helps nobody here.
+    """
+    if caller.kind != "person":
+        return "Only a person can decide; this token belongs to an agent or a CI job."
+    if is_own(request, caller, policy.config):
+        return "This is your own request; somebody else must decide it."
+    owners = set(request.requester_owners)
+    if request.requester_kind == "ci" and not request.requester_person and caller.groups & owners:
+        return "Your group owns the CI identity that asks, and who started the job is not known."
+    groups = request.quorum.groups
+    if not caller.groups & groups:
+        return f"Only members of {', '.join(sorted(groups))} can decide this request."
+    if via and via not in request.terms["decide_in"]:
+        return f"This request can be decided in {', '.join(request.terms['decide_in'])} only."
+    return ""
+
+
+def is_own(request: ApprovalRequest, caller: Caller, config: Config) -> bool:
+    """Say whether the caller is the requester, the person behind the requester, or a second account of either.
+
+    For refusing, an equal verified e-mail address is enough; for allowing it never is.
+    """
+    asking = linked_accounts(f"{request.requester_iss}|{request.requester_sub}", config)
+    if request.requester_person:
+        asking |= linked_accounts(request.requester_person, config)
+    if asking & linked_accounts(caller.key, config):
+        return True
+    return bool(request.requester_email) and request.requester_email == email_digest(caller.email)
+
+
+def linked_accounts(account: str, config: Config) -> frozenset[str]:
+    """Return the account with every account that the configuration says belongs to the same person."""
+    linked = {account}
+    for person in config.people:
+        if account in person.accounts:
+            linked.update(person.accounts)
+    return frozenset(linked)

@@ -1,0 +1,35 @@
+"""Record entries of approval requests: one shape for every transition."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sessions.events import Event
+
+if TYPE_CHECKING:
+    from approvals.models import ApprovalRequest
+    from approvals.publication import Snapshot
+
+
+def approval_entry(
+    request: ApprovalRequest, what: str, snapshot: Snapshot, *, actor: str = "", comment: str = "", **facts: Any
+) -> Event:
+    """Return the entry `approval.<what>` of a request, under the policy that is in force now.
+
+    `actor` is the pseudonym of who did it, empty for the clock. A comment becomes an erasable payload, masked.
+    """
+    outlet = snapshot.outlet(request.connection)
+    payloads = {"comment": outlet.value_for_record(comment)} if comment else {}
+    return Event(
+        kind=f"approval.{what}",
+        call_id=request.call_id,
+        session=request.session,
+        connection=request.connection,
+        method=request.method,
+        tool=request.tool,
+        actor=actor,
+        policy_revision=snapshot.revision,
+        policy_digest=snapshot.digest,
+        facts={"approval": request.id, "binding": request.binding, "rule": request.rule, **facts},
+        payloads=payloads,
+    )

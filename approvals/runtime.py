@@ -1,0 +1,57 @@
+"""What one process of the gateway is made of below the data path: record, policy in force, waiters."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+
+from django.conf import settings
+
+from approvals.publication import Policies, revision_in_transaction
+from approvals.recovery import end_late
+from approvals.waiting import Waiting
+from sessions.journal import Journal
+
+
+@dataclass(slots=True)
+class Runtime:
+    """The parts that services need, built once per process."""
+
+    journal: Journal
+    policies: Policies = field(default_factory=Policies)
+    waiting: Waiting = field(default_factory=Waiting)
+
+    @property
+    def public_url(self) -> str:
+        """Return the gateway's own address, without a slash at its end."""
+        return str(settings.PUBLIC_URL)
+
+
+_lock = threading.Lock()
+_current: Runtime | None = None
+
+
+def runtime() -> Runtime:
+    """Return this process's runtime; its journal starts at the first use."""
+    global _current  # noqa: PLW0603 - one writer thread per process is the design
+    with _lock:
+        if _current is None:
+            journal = Journal(
+                origin=settings.ORIGIN,
+                build=settings.BUILD,
+                timeout=settings.RECORD_TIMEOUT,
+                revision=revision_in_transaction,
+                on_late=end_late,
+            )
+            journal.start()
+            _current = Runtime(journal)
+        return _current
+
+
+def shut_down() -> None:
+    """Drain and stop this process's journal; the next use starts a new one."""
+    global _current  # noqa: PLW0603 - see above
+    with _lock:
+        if _current is not None:
+            _current.journal.stop()
+            _current = None

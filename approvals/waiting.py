@@ -1,0 +1,103 @@
+"""How a waiting call learns of a decision: a hint when all goes well, one batched query a second whatever happens.
+
+The row is the truth. A waiter registers first, then reads the row, then sleeps; so no decision falls in between.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine, Iterable
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from django.db import DatabaseError
+
+from approvals.database import in_database
+from approvals.models import ApprovalRequest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+log = logging.getLogger("holdgate.waiting")
+
+SWEEP_SECONDS = 1.0
+
+
+class Waiting:
+    """The waiters of one process, by approval id. Made in any thread, bound to the loop that starts it."""
+
+    def __init__(self) -> None:
+        self._events: dict[str, set[asyncio.Event]] = {}
+        self._versions: dict[str, int] = {}
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._listeners: list[Callable[[tuple[str, ...]], Coroutine[None, None, None]]] = []
+        self._calls: set[asyncio.Task[None]] = set()
+
+    def start(self) -> None:
+        """Begin the sweep on the running loop."""
+        self._loop = asyncio.get_running_loop()
+        self._task = self._loop.create_task(self._sweep_forever())
+
+    async def stop(self) -> None:
+        """End the sweep. Who still waits is not woken."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        self._loop = None
+
+    def listen(self, listener: Callable[[tuple[str, ...]], Coroutine[None, None, None]]) -> None:
+        """Call the listener with the ids of every hint, for pages that show them live."""
+        self._listeners.append(listener)
+
+    @contextmanager
+    def watch(self, approval_id: str, version: int = 0) -> Iterator[asyncio.Event]:
+        """Give an event that is set whenever the request may have moved beyond `version`; the waiter clears it."""
+        event = asyncio.Event()
+        self._events.setdefault(approval_id, set()).add(event)
+        self._versions[approval_id] = max(version, self._versions.get(approval_id, 0))
+        try:
+            yield event
+        finally:
+            remaining = self._events[approval_id]
+            remaining.discard(event)
+            if not remaining:
+                del self._events[approval_id]
+                del self._versions[approval_id]
+
+    def hint(self, ids: Iterable[str]) -> None:
+        """Say from any thread that these requests changed. Losing a hint costs a second, nothing else."""
+        loop, changed = self._loop, tuple(ids)
+        if loop is None or loop.is_closed():
+            return
+        loop.call_soon_threadsafe(self._wake, changed)
+
+    def _wake(self, ids: tuple[str, ...]) -> None:
+        for approval_id in ids:
+            for event in self._events.get(approval_id, ()):
+                event.set()
+        for listener in self._listeners:
+            task = asyncio.ensure_future(listener(ids))
+            self._calls.add(task)  # the loop itself keeps only weak references
+            task.add_done_callback(self._calls.discard)
+
+    async def _sweep_forever(self) -> None:
+        while True:
+            await asyncio.sleep(SWEEP_SECONDS)
+            if not self._events:
+                continue
+            try:
+                moved = await in_database(self._moved)
+            except DatabaseError as error:
+                # Nothing is decided on an error: the waiters go on waiting, and their own deadline still ends it.
+                log.warning("cannot look for decisions: %s", type(error).__name__)
+                continue
+            self._versions.update({key: version for key, version in moved.items() if key in self._versions})
+            self._wake(tuple(moved))
+
+    def _moved(self) -> dict[str, int]:
+        """Return the newer versions of the waited-for requests that moved beyond what their waiters know."""
+        known = dict(self._versions)
+        rows = ApprovalRequest.objects.filter(id__in=list(known)).values_list("id", "version")
+        return {approval_id: version for approval_id, version in rows if version > known[approval_id]}

@@ -1,0 +1,82 @@
+"""Start and stop of one web process: record, recovery, waiters, sequencer, and the end that open streams get."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from django.conf import settings
+from django.db import connection
+
+from approvals.database import in_database
+from approvals.recovery import recover
+from approvals.runtime import runtime, shut_down
+from sessions import logkey
+from sessions.anchors import FileAnchor
+from sessions.sequencer import Sequencer
+
+if TYPE_CHECKING:
+    from proxy.endpoint import Gateway
+
+log = logging.getLogger("holdgate.process")
+
+RECOVERY_SECONDS = 5.0
+
+
+class Lifespan:
+    """Wraps the routers and answers ASGI's lifespan messages (ASGI spec, lifespan 2.0)."""
+
+    def __init__(self, app: Any, gateway: Gateway) -> None:
+        self._app = app
+        self._gateway = gateway
+        self._sequencer: Sequencer | None = None
+        self._recovering: asyncio.Task[None] | None = None
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != "lifespan":
+            await self._app(scope, receive, send)
+            return
+        await receive()
+        try:
+            await self._start()
+        except Exception as error:
+            log.exception("the gateway cannot start")
+            await send({"type": "lifespan.startup.failed", "message": str(error)})
+            return
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await self._stop()
+        await send({"type": "lifespan.shutdown.complete"})
+
+    async def _start(self) -> None:
+        house = await in_database(runtime)
+        # The only process: whoever wrote before is gone, so what it left open is known to be over.
+        alone = settings.ALL_IN_ONE or connection.vendor == "sqlite"
+        await in_database(lambda: recover(house, exclusive=alone))
+        await in_database(house.policies.reload)
+        house.waiting.start()
+        state = Path(settings.STATE_DIR)
+        signer = logkey.ensure(state / "keys" / "log.key", settings.ORIGIN)
+        self._sequencer = Sequencer(signer, [FileAnchor(state / "anchor" / "checkpoints.txt")])
+        self._sequencer.start()
+        self._recovering = asyncio.create_task(self._recover_forever())
+
+    async def _recover_forever(self) -> None:
+        """Mark the calls of processes that died, for as long as this one lives."""
+        while True:
+            await asyncio.sleep(RECOVERY_SECONDS)
+            try:
+                await in_database(lambda: recover(runtime(), exclusive=False))
+            except Exception as error:  # noqa: BLE001 - reported; the next round tries again, nothing is let through
+                log.warning("recovery failed, trying again: %s", type(error).__name__)
+
+    async def _stop(self) -> None:
+        if self._recovering is not None:
+            self._recovering.cancel()
+        await self._gateway.drain()
+        await runtime().waiting.stop()
+        await in_database(shut_down)
+        if self._sequencer is not None:
+            await asyncio.get_running_loop().run_in_executor(None, self._sequencer.stop)

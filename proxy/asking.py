@@ -1,0 +1,300 @@
+"""Holding one call: ask people (or join who already asked), keep the caller on the line, claim the one execution."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from approvals import holding, keys
+from approvals.database import in_database
+from approvals.models import ApprovalRequest
+from approvals.services import run_due
+from approvals.states import Status
+from approvals.verdicts import Block, Hold
+from proxy import replies, strictjson
+from proxy.faults import record_unavailable
+from proxy.outcomes import refusal_of
+from proxy.pipeline import Moved, Pulse, Reply, Settled
+from proxy.recording import approval_meta, decision, entry, outlet_of, request_payloads
+from sessions.journal import RecordUnavailable, RevisionMoved
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Sequence
+
+    from approvals.runtime import Runtime
+    from proxy.background import Background
+    from proxy.catalogue import Catalogue
+    from proxy.exchange import Exchange, Permit
+    from proxy.forwarding import Forwarding
+    from proxy.judging import Judging
+    from sessions.events import Event
+
+PULSE_SECONDS = 10.0
+# A caller that takes no stream hears nothing while it waits; beyond this, clients and proxies give up.
+SILENT_SECONDS = 25.0
+RETRY_SECONDS = 5.0
+WAITING = frozenset({Status.PENDING, Status.EXECUTING})
+
+
+class Asking:
+    """Holds calls for people; one per process."""
+
+    def __init__(
+        self,
+        house: Runtime,
+        judging: Judging,
+        catalogue: Catalogue,
+        forwarding: Forwarding,
+        background: Background,
+    ) -> None:
+        self._house = house
+        self._judging = judging
+        self._catalogue = catalogue
+        self._forwarding = forwarding
+        self._background = background
+        self.stopping = asyncio.Event()
+
+    async def wait(self, exchange: Exchange, hold: Hold) -> AsyncIterator[Pulse]:
+        """Open a request or join one, and give signs of life until it is decided or the caller's time is up.
+
+        What came of it is read by `claim`. When the caller leaves, the request stays for whoever comes back.
+        """
+        exchange.moved = False
+        request = await self._open(exchange, hold)
+        if request is None:
+            exchange.moved = True
+            return
+        try:
+            async for pulse in self._until_decided(exchange, request):
+                yield pulse
+        except (asyncio.CancelledError, GeneratorExit):
+            self._detach(exchange)
+            raise
+
+    async def _open(self, exchange: Exchange, hold: Hold) -> ApprovalRequest | None:
+        snapshot = exchange.snapshot
+        ask = self._ask(exchange, hold)
+
+        def work() -> tuple[ApprovalRequest, Sequence[Event]]:
+            request, events = holding.open_or_join(ask, snapshot)
+            return request, [*exchange.opening, *events]
+
+        try:
+            request = await self._house.journal.transact(work, revision=snapshot.revision)
+        except RevisionMoved:
+            await self._house.policies.refreshed()
+            return None
+        except RecordUnavailable as error:
+            raise record_unavailable(exchange.call_id, "false") from error
+        exchange.opening = ()
+        exchange.approval_id = request.id
+        exchange.call_id = request.call_id
+        self._house.waiting.hint([request.id])
+        return request
+
+    def _ask(self, exchange: Exchange, hold: Hold) -> holding.Ask:
+        outlet = outlet_of(exchange)
+        knobs, call = exchange.knobs, exchange.call
+        canonical = strictjson.canonical(call.arguments)
+        key = knobs.idempotency_key
+        return holding.Ask(
+            call_id=exchange.call_id,
+            session=exchange.recorded_session,
+            call=call,
+            hold=hold,
+            tool=outlet.text(call.name),
+            call_digest=holding.call_digest(call, canonical, exchange.tool_digest),
+            tool_digest=exchange.tool_digest,
+            arguments=_shown(outlet.for_approver(_spelled(canonical))),
+            payloads=request_payloads(exchange),
+            reason=outlet.text(knobs.reason) if knobs.reason else "",
+            idempotency=keys.keyed_digest("idempotency", call.caller.key, call.connection, key) if key else "",
+            approval_id=knobs.approval or "",
+            process=self._house.journal.process_id,
+        )
+
+    async def _until_decided(self, exchange: Exchange, request: ApprovalRequest) -> AsyncIterator[Pulse]:
+        """Pulse until the row says something else than waiting. The row is read on a hint, never per pulse."""
+        started = time.monotonic()
+        deadline = started + self._budget(exchange)
+        with self._house.waiting.watch(request.id, request.version) as moved:
+            while Status(request.status) in WAITING and not self.stopping.is_set():
+                yield _pulse(exchange, request, time.monotonic() - started)
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    break
+                overdue = (request.expires_at - datetime.now(UTC)).total_seconds() + 0.05
+                nap = min(left, PULSE_SECONDS, max(overdue, 0.05))
+                if not await _happens(moved, nap) and datetime.now(UTC) < request.expires_at:
+                    continue
+                moved.clear()
+                request = await in_database(lambda: self._read(request.id))
+        exchange.request = request
+
+    def _read(self, approval_id: str) -> ApprovalRequest:
+        """Return the row as it is now, after what is overdue by the database's clock has been expired."""
+        request = ApprovalRequest.objects.get(pk=approval_id)
+        if Status(request.status) is Status.PENDING and request.expires_at <= datetime.now(UTC):
+            run_due(self._house)
+            request.refresh_from_db()
+        return request
+
+    def _budget(self, exchange: Exchange) -> float:
+        """Return for how many seconds this caller is kept on the line."""
+        wait = exchange.connection.wait
+        asked = exchange.knobs.wait
+        if asked is not None:
+            return min(asked, wait.max)
+        usual = float(wait.seconds(exchange.caller.kind))
+        return usual if exchange.accepts_stream else min(usual, SILENT_SECONDS)
+
+    def _detach(self, exchange: Exchange) -> None:
+        if exchange.approval_id:
+            process = self._house.journal.process_id
+            self._background.run(in_database(lambda: holding.detach(exchange.approval_id, process)))
+
+    async def claim(self, exchange: Exchange, hold: Hold) -> Moved | Settled | Permit:
+        """Take the approved request for its one execution, judged again under the policy of this moment."""
+        if exchange.moved or exchange.request is None:
+            return Moved()
+        request = exchange.request
+        match Status(request.status):
+            case Status.SUPERSEDED:
+                return Moved()
+            case Status.APPROVED:
+                return await self._claim_approved(exchange, hold, request)
+            case Status.PENDING | Status.EXECUTING:
+                return await self._pending(exchange, hold, request)
+            case Status.EXECUTED | Status.FAILED if request.result is not None:
+                return await self._kept(exchange, hold, request)
+        return await self._refused(exchange, hold, request)
+
+    async def _claim_approved(
+        self, exchange: Exchange, asked: Hold, request: ApprovalRequest
+    ) -> Moved | Settled | Permit:
+        before = exchange.tool_digest
+        await self._catalogue.refresh(exchange)
+        verdict = await self._judging.judge(exchange)
+        if exchange.tool_digest != before:
+            return await self._supersede(exchange, request, "tool")
+        if not isinstance(verdict, Hold):
+            await self._supersede(exchange, request, "policy")
+            if isinstance(verdict, Block):
+                return await self._judging.block(exchange, verdict)
+            return await self._forwarding.intend(exchange, verdict)
+        if verdict.terms.fingerprint != asked.terms.fingerprint:
+            return await self._supersede(exchange, request, "policy")
+        return await self._take(exchange, verdict, request)
+
+    async def _take(self, exchange: Exchange, hold: Hold, request: ApprovalRequest) -> Moved | Settled | Permit:
+        """Claim, policy revision check and intent in one transaction; from here on the caller may leave."""
+        snapshot = exchange.snapshot
+        intent = self._forwarding.intent(exchange, hold.rules, approval=request.id, binding=request.binding)
+
+        def work() -> tuple[str, Sequence[Event]]:
+            token, events = holding.claim(request.id, snapshot)
+            return token, [*events, *([intent] if token else [])]
+
+        exchange.committed = True
+        permit_until = self._forwarding.permit_until(exchange)
+        try:
+            token = await self._house.journal.transact(work, revision=snapshot.revision)
+        except RevisionMoved:
+            exchange.committed = False
+            await self._house.policies.refreshed()
+            return await self._claim_approved(exchange, hold, request)
+        except RecordUnavailable as error:
+            raise record_unavailable(exchange.call_id, "false") from error
+        if token:
+            self._house.waiting.hint([request.id])
+            return self._forwarding.permit(hold.rules, hold.would, permit_until, claim=token)
+        exchange.committed = False
+        return Moved()  # another caller was faster, or the approvers lost their standing: look again
+
+    async def _supersede(self, exchange: Exchange, request: ApprovalRequest, cause: str) -> Moved:
+        snapshot = exchange.snapshot
+        await self._transact(exchange, lambda: (None, holding.supersede(request, snapshot, cause=cause)))
+        self._house.waiting.hint([request.id])
+        exchange.approval_id = ""
+        return Moved()
+
+    async def _pending(self, exchange: Exchange, hold: Hold, request: ApprovalRequest) -> Settled:
+        """The caller's time is up, not the request's: say how to come back. Nothing was executed."""
+        self._detach(exchange)
+        return await self._refused(exchange, hold, request)
+
+    async def _refused(self, exchange: Exchange, hold: Hold, request: ApprovalRequest) -> Settled:
+        url = self._house.public_url
+        comments = await in_database(lambda: _deniers(request)) if request.status == Status.DENIED else ""
+        shutting = self.stopping.is_set()
+        refusal = refusal_of(request, exchange.call_id, url, comments, retry_after=RETRY_SECONDS, stopping=shutting)
+        made = decision(exchange, "hold", hold.rules, hold.would)
+        meta = approval_meta(request, url, refusal.retry_after)
+        event = entry(exchange, "call.refused", reason=refusal.reason, executed=refusal.executed)
+        await self._transact(exchange, lambda: (None, [event]))
+        return Settled(Reply(replies.refusal(exchange.message, refusal, decision=made, approval=meta)))
+
+    async def _kept(self, exchange: Exchange, hold: Hold, request: ApprovalRequest) -> Settled:
+        """Answer from the result that an earlier attempt of the identical call left; nothing runs again."""
+        event = entry(exchange, "call.repeated", executed=request.executed)
+        await self._transact(exchange, lambda: (None, [event]))
+        exchange.request = request
+        exchange.delivers = request.id
+        kept = orjson.loads(bytes(request.result or b"{}"))
+        kept["id"] = exchange.message.id
+        made = decision(exchange, "hold", hold.rules, hold.would)
+        meta = approval_meta(request, self._house.public_url)
+        body = replies.with_meta(_dump(kept), {replies.DECISION: made, replies.APPROVAL: meta})
+        return Settled(Reply(body))
+
+    async def _transact(self, exchange: Exchange, work: Callable[[], tuple[None, Sequence[Event]]]) -> None:
+        try:
+            await self._house.journal.transact(work)
+        except RecordUnavailable as error:
+            raise record_unavailable(exchange.call_id, "false") from error
+
+
+def _spelled(canonical: bytes) -> Any:
+    """Return arguments in which every number keeps its spelling: what is approved is what is forwarded."""
+    return json.loads(canonical, parse_float=orjson.Fragment, parse_int=_integer)
+
+
+def _integer(spelling: str) -> Any:
+    return int(spelling) if len(spelling) < 19 else orjson.Fragment(spelling)
+
+
+def _shown(arguments: Any) -> str:
+    return orjson.dumps(arguments, option=orjson.OPT_INDENT_2).decode()
+
+
+def _dump(value: Any) -> bytes:
+    return orjson.dumps(value)
+
+
+def _deniers(request: ApprovalRequest) -> str:
+    said = [vote.comment for vote in request.votes.filter(decision="deny") if vote.comment]
+    return "; ".join(said)
+
+
+async def _happens(event: asyncio.Event, seconds: float) -> bool:
+    try:
+        async with asyncio.timeout(seconds):
+            await event.wait()
+    except TimeoutError:
+        return False
+    return True
+
+
+def _pulse(exchange: Exchange, request: ApprovalRequest, waited: float) -> Pulse:
+    """Return a sign of life; with a progress note when the caller gave a token, always rising."""
+    groups = ", ".join(sorted(request.quorum.groups))
+    text = f"Waiting for approval {request.id} by {groups} ({int(waited)} s)"
+    exchange.pulses += 1
+    token = exchange.message.progress_token
+    note = None if token is None else replies.progress(token, exchange.pulses, text)
+    return Pulse(comment=text, progress=note)

@@ -1,0 +1,206 @@
+"""The MCP endpoint: one bare ASGI callable at `/mcp/<connection>`.
+
+It reads the request, learns who calls, and sends each message through `proxy.pipeline`. Channels' own HTTP consumer is
+not used here: it does not see the caller leave while it works.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Any
+
+import orjson
+from django.conf import settings
+
+from approvals import keys
+from proxy import knobs as wishes
+from proxy import mcp, replies
+from proxy.addresses import misdirected
+from proxy.body import BodyTooLarge, CallerGone, read_body
+from proxy.envelope import Rejection
+from proxy.exchange import Exchange
+from proxy.faults import Fault
+from proxy.headers import accepts
+from proxy.protected_resource import challenge
+from proxy.refusals import Refusal
+from proxy.responder import Responder, send_json
+from proxy.tokens import TokenRejected
+from sessions.ids import uuid7
+
+if TYPE_CHECKING:
+    from approvals.runtime import Runtime
+    from approvals.verdicts import Caller
+    from proxy.background import Background
+    from proxy.counts import Counts
+    from proxy.headers import RawHeaders
+    from proxy.identity import Identity
+    from proxy.legacy import LegacySessions
+    from proxy.steps import GatewaySteps
+
+DRAIN_SECONDS = 30.0
+_NO_ACCESS = "There is no such connection, or you may not use it."
+
+
+class Gateway:
+    """The endpoint of one process. `begin_shutdown` refuses new calls; `drain` waits for the running ones."""
+
+    def __init__(
+        self,
+        *,
+        house: Runtime,
+        identity: Identity,
+        sessions: LegacySessions,
+        steps: GatewaySteps,
+        background: Background,
+        counts: Counts,
+    ) -> None:
+        self._house = house
+        self._identity = identity
+        self._sessions = sessions
+        self._steps = steps
+        self._background = background
+        self._counts = counts
+        self._stopping = False
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        connection = scope["url_route"]["kwargs"]["connection"]
+        try:
+            await self._serve(connection, scope, receive, send)
+        except CallerGone:
+            return
+
+    def begin_shutdown(self) -> None:
+        """Refuse new calls and give held ones their pending result now."""
+        self._stopping = True
+        self._steps.asking.stopping.set()
+
+    async def drain(self) -> None:
+        """Wait until the running calls are done, half a minute at most."""
+        self.begin_shutdown()
+        await self._background.finish(DRAIN_SECONDS)
+        await self._steps.close()
+
+    async def _serve(self, connection: str, scope: Any, receive: Any, send: Any) -> None:
+        headers: RawHeaders = scope["headers"]
+        if wrong := misdirected(headers, settings.PUBLIC_URL, settings.EXTRA_HOSTS):
+            await send_json(send, wrong.status, b'{"message":"%s"}' % wrong.message.encode())
+            return
+        if self._stopping:
+            await self._refuse(send, Refusal(reason="shutting_down", executed="false", message="", retry_after=2.0))
+            return
+        caller = await self._authenticate(connection, headers, send)
+        if caller is None:
+            return
+        snapshot = self._house.policies.current
+        if not snapshot.policy.may_use(caller, connection):
+            self._counts.add("forbidden", connection)
+            await self._refuse(send, Refusal(reason="forbidden", executed="false", message=_NO_ACCESS))
+            return
+        if scope["method"] != "POST":
+            await self._control(connection, caller, scope, receive, send)
+            return
+        await self._post(connection, caller, headers, receive, send)
+
+    async def _authenticate(self, connection: str, headers: RawHeaders, send: Any) -> Caller | None:
+        fields = [value for name, value in headers if name == b"authorization"]
+        policy = self._house.policies.current.policy
+        try:
+            if len(fields) > 1:
+                raise TokenRejected("The header field Authorization came more than once.", "repeated")
+            token = fields[0].decode("latin-1") if fields else None
+            return await self._identity.authenticate(token, connection=connection, policy=policy, now=time.time())
+        except TokenRejected as rejected:
+            self._counts.add("unauthenticated", connection)
+            error = "invalid_token" if fields else None
+            value = challenge(self._house.public_url, connection, error=error, description=rejected.message)
+            refusal = Refusal(reason="unauthenticated", executed="false", message=rejected.message)
+            await self._refuse(send, refusal, (b"www-authenticate", value.encode("latin-1", "replace")))
+            return None
+
+    async def _post(self, connection: str, caller: Caller, headers: RawHeaders, receive: Any, send: Any) -> None:
+        snapshot = self._house.policies.current
+        configured = snapshot.policy.connection(connection)
+        assert configured is not None  # noqa: S101 - may_use said so under the same policy
+        try:
+            body = await read_body(receive, headers, configured.max_body)
+        except BodyTooLarge as error:
+            self._counts.add("too_large", connection)
+            await self._refuse(send, Refusal(reason="too_large", executed="false", message=str(error)))
+            return
+        parsed = mcp.parse(body, headers)
+        if isinstance(parsed, Rejection):
+            await self._reject(connection, send, parsed)
+            return
+        messages = parsed if isinstance(parsed, tuple) else (parsed,)
+        exchanges = []
+        for message in messages:
+            made = await self._exchange(connection, caller, message, headers)
+            if isinstance(made, Rejection):
+                await self._reject(connection, send, made)
+                return
+            exchanges.append(made)
+        responder = Responder(self._steps, self._background, receive, send)
+        await responder.answer(exchanges, batch=isinstance(parsed, tuple))
+
+    async def _exchange(
+        self, connection: str, caller: Caller, message: mcp.Message, headers: RawHeaders
+    ) -> Exchange | Rejection:
+        snapshot = self._house.policies.current
+        configured = snapshot.policy.connection(connection)
+        asked = wishes.read(headers, message.meta)
+        if isinstance(asked, Rejection):
+            return asked
+        if configured is None:
+            return Rejection(status=403, code=-33002, message=_NO_ACCESS, reason="forbidden", id=message.id)
+        actor = keys.actor(caller.key)
+        session = None
+        if message.session is not None:
+            session = await self._sessions.find(message.session, actor=actor, connection=connection)
+            if session is None:
+                return Rejection(status=404, code=-32600, message="There is no such session.", id=message.id)
+        exchange = Exchange(
+            call_id=uuid7(),
+            caller=caller,
+            connection_name=connection,
+            connection=configured,
+            message=message,
+            knobs=asked,
+            snapshot=snapshot,
+            session=session,
+            actor=actor,
+            accepts_stream=accepts(headers) != "json",
+        )
+        self._steps.grouping.place(exchange)
+        return exchange
+
+    async def _control(self, connection: str, caller: Caller, scope: Any, receive: Any, send: Any) -> None:
+        """GET and DELETE of the legacy era: the stream and the end of a session."""
+        asked = mcp.control(scope["method"], scope["headers"])
+        if isinstance(asked, Rejection):
+            await self._reject(connection, send, asked)
+            return
+        actor = keys.actor(caller.key)
+        session = asked.session and await self._sessions.find(asked.session, actor=actor, connection=connection)
+        if not session:
+            status, what = (404, "no such") if asked.session else (400, "no")
+            rejection = Rejection(status=status, code=-32600, message=f"There is {what} session.")
+            await self._reject(connection, send, rejection)
+            return
+        if asked.verb == "DELETE":
+            await self._steps.end_session(connection, caller, session)
+            await send_json(send, 204, b"")
+            return
+        # The stream of a session carries what a server sends by itself; this version does not open it, which the
+        # protocol allows (405), and clients then go on without.
+        rejection = Rejection(status=405, code=-32600, message="No stream is offered here.", allow="POST, DELETE")
+        await self._reject(connection, send, rejection)
+
+    async def _reject(self, connection: str, send: Any, rejection: Rejection) -> None:
+        self._counts.add(rejection.reason, connection)
+        extra = [(b"allow", rejection.allow.encode())] if rejection.allow else []
+        await send_json(send, rejection.status, replies.rejection(rejection), *extra)
+
+    async def _refuse(self, send: Any, refusal: Refusal, *extra: tuple[bytes, bytes]) -> None:
+        status, headers, body = replies.http_refusal(refusal)
+        await send_json(send, status, body, *headers[1:], *extra)

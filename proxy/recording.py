@@ -1,0 +1,101 @@
+"""Entries of the record about one exchange, and the decision that every governed answer names."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from approvals import keys
+from sessions.events import Event
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from approvals.models import ApprovalRequest
+    from approvals.outlet import Outlet
+    from proxy.exchange import Exchange
+    from sessions.events import Fact, Payload
+
+
+def outlet_of(exchange: Exchange) -> Outlet:
+    """Return the masking outlet of the exchange under the policy that judged it last."""
+    return exchange.snapshot.outlet(exchange.connection_name, exchange.caller.groups)
+
+
+def entry(
+    exchange: Exchange,
+    kind: str,
+    *,
+    payloads: Mapping[str, Payload] | None = None,
+    recover_after: float | None = None,
+    **facts: Fact,
+) -> Event:
+    """Return an entry about this exchange under the policy that judged it last."""
+    if exchange.approval_id:
+        facts["approval"] = exchange.approval_id
+    return Event(
+        kind=kind,
+        call_id=exchange.call_id,
+        session=exchange.recorded_session,
+        connection=exchange.connection_name,
+        method=exchange.message.method[:100],
+        tool=_name(exchange),
+        actor=exchange.actor,
+        policy_revision=exchange.snapshot.revision,
+        policy_digest=exchange.snapshot.digest,
+        facts=facts,
+        payloads=payloads or {},
+        recover_after=recover_after,
+    )
+
+
+def _name(exchange: Exchange) -> str:
+    name = exchange.message.name
+    return outlet_of(exchange).text(name)[:500] if name else ""
+
+
+def request_payloads(exchange: Exchange) -> dict[str, Payload]:
+    """Return the masked request as it may be written down, with the caller's reason where there is one."""
+    outlet = outlet_of(exchange)
+    payloads = {"request": outlet.for_record(exchange.message.raw)}
+    if exchange.knobs.reason:
+        payloads["reason"] = outlet.value_for_record(exchange.knobs.reason)
+    return payloads
+
+
+def request_commitment(exchange: Exchange) -> str:
+    """Return the keyed digest of the caller's exact bytes: proof of what was forwarded, without its content."""
+    return keys.keyed_digest("request", exchange.message.raw)
+
+
+def caller_payload(exchange: Exchange) -> Payload:
+    """Return who calls, for the first entry of a recorded session: the one place with readable names."""
+    caller = exchange.caller
+    who = {
+        "iss": caller.iss,
+        "sub": caller.sub,
+        "kind": caller.kind,
+        "display": caller.display,
+        "groups": sorted(caller.groups),
+        "run": dict(caller.run),
+        "person": caller.person,
+    }
+    return outlet_of(exchange).value_for_record(who)
+
+
+def decision(exchange: Exchange, verdict: str, rules: Sequence[str], would: str | None = None) -> dict[str, Any]:
+    """Return `holdgate/decision`: what was decided, by which rules, under which revision."""
+    found: dict[str, Any] = {"call_id": exchange.call_id, "verdict": verdict}
+    if would:
+        found["would"] = would
+    return {**found, "rules": list(rules), "policy_revision": exchange.snapshot.revision}
+
+
+def approval_meta(request: ApprovalRequest, public_url: str, retry_after: float | None = None) -> dict[str, Any]:
+    """Return `holdgate/approval`: which request it is, where it stands, and when to come back."""
+    return {
+        "id": request.id,
+        "status": request.status,
+        "url": f"{public_url}/approvals/{request.id}/",
+        "expires_at": request.expires_at.isoformat().replace("+00:00", "Z"),
+        "retry_after": retry_after,
+    }

@@ -1,0 +1,198 @@
+"""From the pipeline to the wire: JSON when one message answers, a stream of events as soon as there is more to say.
+
+The pipeline runs in a task of its own, for the caller may leave at any moment: a call that waits or that belongs to a
+modern caller ends then; one that may have reached the upstream runs to its end, and its result is recorded.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from approvals import holding
+from approvals.database import in_database
+from masking.engine import MaskingFailed
+from proxy import replies, sse
+from proxy.faults import Fault
+from proxy.pipeline import Pulse, Reply, run
+from proxy.recording import decision
+from proxy.refusals import REASONS, Refusal
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from proxy.background import Background
+    from proxy.exchange import Exchange
+    from proxy.steps import GatewaySteps
+
+STREAM_HEADERS = [
+    (b"content-type", b"text/event-stream"),
+    (b"cache-control", b"no-store"),
+    (b"x-accel-buffering", b"no"),
+]
+# How many messages may wait for a slow caller before the upstream is read no further.
+BACKLOG = 16
+
+Item = Reply | Pulse | None
+
+
+async def send_json(send: Any, status: int, body: bytes, *headers: tuple[bytes, bytes]) -> None:
+    """Send one complete answer; an empty body has no content type."""
+    fields = [(b"content-length", str(len(body)).encode()), (b"cache-control", b"no-store"), *headers]
+    if body:
+        fields.append((b"content-type", b"application/json"))
+    await send({"type": "http.response.start", "status": status, "headers": fields})
+    await send({"type": "http.response.body", "body": body})
+
+
+class Running:
+    """One exchange on its way through the pipeline, feeding what the caller may see into a bounded queue."""
+
+    def __init__(self, exchange: Exchange, steps: GatewaySteps) -> None:
+        self.exchange = exchange
+        self._steps = steps
+        self._queue: asyncio.Queue[Item] = asyncio.Queue(BACKLOG)
+        self._heard = True
+        self.task = asyncio.ensure_future(self._pump())
+
+    async def _pump(self) -> None:
+        try:
+            async for item in run(self.exchange, self._steps):
+                await self._put(item)
+        except Fault as fault:
+            await self._put(_fault_reply(self.exchange, fault.refusal))
+        except MaskingFailed:
+            refusal = _refusal(self.exchange, "masking_failed", "The request could not be masked for the record.")
+            await self._put(_fault_reply(self.exchange, refusal))
+        finally:
+            await self._put(None)
+
+    async def _put(self, item: Item) -> None:
+        if self._heard:
+            await self._queue.put(item)
+
+    async def next(self) -> Item:
+        """Return the next thing to say, None at the end."""
+        return await self._queue.get()
+
+    def leave(self) -> bool:
+        """The caller is gone: end what may be ended; say whether the call goes on without them."""
+        self._heard = False
+        while not self._queue.empty():
+            self._queue.get_nowait()
+        modern = self.exchange.message.era == "modern"
+        held = bool(self.exchange.approval_id)
+        goes_on = self.exchange.committed and (held or not modern)
+        if not goes_on:
+            self.task.cancel()
+        return goes_on
+
+
+class Responder:
+    """Answers one POST."""
+
+    def __init__(self, steps: GatewaySteps, background: Background, receive: Any, send: Any) -> None:
+        self._steps = steps
+        self._background = background
+        self._receive = receive
+        self._send = send
+
+    async def answer(self, exchanges: Sequence[Exchange], *, batch: bool) -> None:
+        """Run the exchanges, answer their caller, and see to what goes on when the caller leaves."""
+        runs = [Running(exchange, self._steps) for exchange in exchanges]
+        for one in runs:
+            self._background.keep(one.task)
+        answering = asyncio.ensure_future(self._batch(runs) if batch else self._single(runs[0]))
+        leaving = asyncio.ensure_future(self._disconnected())
+        try:
+            await asyncio.wait({answering, leaving}, return_when=asyncio.FIRST_COMPLETED)
+            if answering.done():
+                answering.result()
+                return
+            for one in runs:
+                one.leave()
+        finally:
+            leaving.cancel()
+            answering.cancel()
+            await asyncio.gather(leaving, answering, return_exceptions=True)
+
+    async def _disconnected(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+
+    async def _single(self, running: Running) -> None:
+        exchange = running.exchange
+        item = await running.next()
+        if exchange.accepts_stream and _needs_stream(item):
+            await self._stream([running], item)
+        else:
+            while item is not None and not (isinstance(item, Reply) and item.final):
+                item = await running.next()
+            await self._plain(item)
+        await self._delivered([running])
+
+    async def _plain(self, reply: Reply | None) -> None:
+        if reply is None or not reply.body:
+            status, headers = (reply.status, reply.headers) if reply else (202, ())
+            await send_json(self._send, status, b"", *headers)
+            return
+        await send_json(self._send, reply.status, reply.body, *reply.headers)
+
+    async def _batch(self, runs: Sequence[Running]) -> None:
+        """Answer a batch of 2025-03-26: every element was judged alone; the answer waits for the longest."""
+        bodies = [body for body in await asyncio.gather(*(self._last(one) for one in runs)) if body]
+        if bodies:
+            await send_json(self._send, 200, b"[" + b",".join(bodies) + b"]")
+        else:
+            await send_json(self._send, 202, b"")
+        await self._delivered(runs)
+
+    async def _last(self, running: Running) -> bytes:
+        body = b""
+        while (item := await running.next()) is not None:
+            if isinstance(item, Reply) and item.final:
+                body = item.body
+        return body
+
+    async def _stream(self, runs: Sequence[Running], item: Item) -> None:
+        running = runs[0]
+        headers = [*STREAM_HEADERS, *(item.headers if isinstance(item, Reply) else ())]
+        await self._send({"type": "http.response.start", "status": 200, "headers": headers})
+        while item is not None:
+            await self._send({"type": "http.response.body", "body": _framed(item), "more_body": True})
+            item = await running.next()
+        await self._send({"type": "http.response.body", "body": b""})
+
+    async def _delivered(self, runs: Sequence[Running]) -> None:
+        """Note that the results of held calls were handed over, so that the identical call asks anew."""
+        for running in runs:
+            if approval_id := running.exchange.delivers:
+                await in_database(lambda key=approval_id: holding.deliver(key))  # type: ignore[misc]
+
+
+def _needs_stream(item: Item) -> bool:
+    return isinstance(item, Pulse) or (isinstance(item, Reply) and (not item.final or item.streamed))
+
+
+def _framed(item: Reply | Pulse) -> bytes:
+    if isinstance(item, Reply):
+        return sse.message(item.body)
+    note = sse.message(item.progress) if item.progress is not None else b""
+    return sse.comment(item.comment) + note
+
+
+def _refusal(exchange: Exchange, reason: str, message: str) -> Refusal:
+    return Refusal(reason=reason, executed="false", message=message, call_id=exchange.call_id)
+
+
+def _fault_reply(exchange: Exchange, refusal: Refusal) -> Reply:
+    """The one place where a fault becomes an answer."""
+    made = decision(exchange, "allow", ())
+    if exchange.message.kind != "request":
+        return Reply(orjson.dumps(refusal.fields()), status=REASONS[refusal.reason].status)
+    headers = () if refusal.retry_after is None else (replies.retry_after(refusal.retry_after),)
+    if refusal.reason in {"record_unavailable", "policy_unavailable"} and refusal.executed == "false":
+        return Reply(replies.error(exchange.message.id, refusal, decision=made), status=503, headers=headers)
+    return Reply(replies.refusal(exchange.message, refusal, decision=made), headers=headers)
