@@ -43,6 +43,7 @@ def test_callers_go_on_while_the_issuer_is_down(desk: Desk) -> None:
     assert desk.admit(f"Bearer {desk.token('bob')}").sub == "bob"
 
 
+@pytest.mark.promise("fail-closed")
 def test_without_any_keys_the_refusal_says_that_it_may_pass(desk: Desk) -> None:
     desk.corp.outage()
     rejected = desk.rejection(desk.token())
@@ -86,6 +87,7 @@ def test_a_remembered_token_ends_when_it_expires(desk: Desk) -> None:
         desk.admit(authorization)
 
 
+@pytest.mark.promise("rule-at-once")
 def test_a_new_policy_revision_sees_the_same_token_afresh(desk: Desk) -> None:
     authorization = ALICE.bearer(desk.corp, now=desk.now)
     assert "dba" in desk.admit(authorization).groups

@@ -123,6 +123,7 @@ WRONG: dict[str, Callable[[Desk], str]] = {
     "signature of another token": lambda desk: (
         desk.token().rpartition(".")[0] + "." + desk.token("bob").rpartition(".")[2]
     ),
+    "signature in another spelling": lambda desk: _respelled(desk.token(algorithm="ES256")),
     "signature with padding": lambda desk: desk.token() + "==",
     "EdDSA signature of a wrong length": lambda desk: desk.token(algorithm="EdDSA")[:-8],
     "ES256 signature all zero": lambda desk: (
@@ -136,6 +137,12 @@ WRONG: dict[str, Callable[[Desk], str]] = {
     "oversized": lambda desk: desk.token(padding="x" * 8192),
     "huge": lambda desk: "a" * 1_000_000,
 }
+
+
+def _respelled(token: str) -> str:
+    """Change bits of the last character that base64url throws away."""
+    alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+    return token[:-1] + alphabet[alphabet.index(token[-1]) ^ 1]
 
 
 def _deeply_nested(claims: dict[str, Any]) -> bytes:
