@@ -24,7 +24,7 @@ ALGORITHMS = frozenset(
 )
 
 _COMPACT = re.compile(r"([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)")
-_BEARER = re.compile(r"bearer +([^ ,]+) *", re.IGNORECASE)
+_BEARER = re.compile(r"bearer +([A-Za-z0-9._~+/-]+=*) *", re.IGNORECASE)
 # RFC 7519 §5.1 and RFC 9068 §2.1. Logout tokens, security events, proofs and the like name another type.
 _TYPES = frozenset({"jwt", "application/jwt", "at+jwt", "application/at+jwt"})
 # The algorithms alone, without the library's own reading of tokens, which looks at each byte in Python: a

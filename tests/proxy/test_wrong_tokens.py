@@ -178,6 +178,7 @@ def test_a_wrong_token_is_refused(desk: Desk, name: str) -> None:
         "Bearer Bearer {token}",
         "Bearer {token}\r\nX-Other: 1",
         "Bearer \u00e9{token}",
+        "Bearer {token}\ud800",
     ],
 )
 def test_a_header_of_another_form_is_refused(desk: Desk, authorization: str) -> None:
