@@ -50,7 +50,8 @@ class Detector:
 
 # In raw JSON a value may follow an escaped line end, whose letter touches it.
 _EDGE: Final = r"(?:^|[^0-9A-Za-z_]|\\[nrtbf])"
-_BLANKS: Final = r"(?:\s|\\+[nrt]|[\\\"'])*"
+# A name may be assigned to, but also head a column or stand beside its value.
+_WORD_END: Final = r"(?:[^0-9A-Za-z]|$)"
 
 _TABLE: Final = (
     Detector(
@@ -61,14 +62,14 @@ _TABLE: Final = (
     Detector(
         name="password_assignment",
         find=find_passwords,
-        hint=rf"(?i:{ASSIGNED_NAME}){_BLANKS}(?::|=)|://[^\s/@:\"'<>]*:[^\s/@\"'<>]+@",
+        hint=rf"(?i:{ASSIGNED_NAME}){_WORD_END}|://[^\s/@:\"'<>]*:[^\s/@\"'<>]+@",
         closed=False,
     ),
     Detector(name="private_key", find=find_private_keys, hint=r"PRIVATE KEY", closed=False),
     Detector(
         name="api_key",
         find=find_api_keys,
-        hint=rf"{_EDGE}(?:{PROVIDER_KEYS})|(?i:{KEY_NAME}){_BLANKS}(?::|=)",
+        hint=rf"{_EDGE}(?:{PROVIDER_KEYS})|(?i:{KEY_NAME}){_WORD_END}",
         closed=False,
     ),
     Detector(name="credit_card", find=find_cards, hint=r"[0-9](?:[ \-._]?[0-9]){11}", confirm=may_hold_card),

@@ -58,7 +58,7 @@ class Masker:
         forms = forms_of(literals)
         if not self._suspicion.of(document, forms):
             return Masked(document, {}, changed=False)
-        walk = Walk(self._hiding, forms, required)
+        walk = Walk(self._hiding, self._suspicion, forms, required)
         try:
             value, doubled = read(document.decode("utf-8"))
             masked = _walk_document(walk, value)
@@ -102,24 +102,24 @@ class Masker:
 
     def _plain(self, hiding: Hiding, value: Any, literals: tuple[str, ...]) -> Any:
         try:
-            return Walk(hiding, forms_of(literals)).value(value, (), Zone.DATA)
+            return Walk(hiding, self._suspicion, forms_of(literals)).document(value, (), Zone.DATA)
         except (Unreadable, RecursionError) as error:
             raise MaskingFailed("the value cannot be masked") from error
 
 
 def _walk_document(walk: Walk, value: Any) -> Any:
     if is_message(value):
-        return walk.value(value, (), Zone.PROTOCOL)
+        return walk.document(value, (), Zone.PROTOCOL)
     if isinstance(value, list) and value and all(map(is_message, value)):
-        return [walk.value(message, (), Zone.PROTOCOL) for message in value]
-    return walk.value(value, (), Zone.DATA)
+        return [walk.document(message, (), Zone.PROTOCOL) for message in value]
+    return walk.document(value, (), Zone.DATA)
 
 
 class Engine:
     """The masking rules of one policy revision.
 
-    `hash_key` (at least 16 bytes, the installation's own) keys pseudonyms. Raises ValueError for an unknown detector or
-    a field path that cannot be read.
+    `hash_key` (at least 16 bytes, the installation's own) keys pseudonyms. Raises ValueError for an unknown
+    detector or a field path that cannot be read.
     """
 
     def __init__(self, rules: Sequence[MaskingRule], *, hash_key: bytes) -> None:

@@ -46,16 +46,22 @@ class Fields:
 
     @property
     def anchors(self) -> str | None:
-        """An RE2 pattern found wherever a rule could match; empty for everywhere, None for nowhere."""
-        if not self._anchors:
-            return None
-        return "" if "" in self._anchors else f"(?i)(?:{_union(self._anchors)})"
+        """An RE2 pattern found wherever a rule with a name in it could match; None without such a rule."""
+        named = self._anchors - {""}
+        return f"(?i)(?:{_union(named)})" if named else None
+
+    @property
+    def everywhere(self) -> bool:
+        """Whether a rule has wildcards only and so could match in any document."""
+        return "" in self._anchors
 
     def of(self, place: Place) -> Hidden | None:
         """Return how the value at this place is hidden; of several rules the strictest."""
         if not self._by_last:
             return None
         last = place[-1] if place else None
+        if None not in self._by_last and last not in self._by_last:
+            return None
         chosen: Hidden | None = None
         for key in {last if isinstance(last, str) else None, None}:
             for path, hidden in self._by_last.get(key, ()):

@@ -16,9 +16,11 @@ from masking.literals import Forms
 from masking.paths import Place
 from masking.places import begins_data, is_protocol_word, is_schema, is_untouched
 from masking.spans import Hiding, is_plain_value
+from masking.suspicion import Suspicion, texts_of
 from masking.tables import mask_columns
 
 _MOST_NESTING: Final = 5
+_FEWEST_CARD_DIGITS: Final = 12
 _REMEMBERED: Final = 256  # characters; longer texts seldom repeat
 _COLUMN_NAMES: Final = ("columns", "fields", "headers", "header")
 _ROW_NAMES: Final = ("rows", "data", "values", "records")
@@ -40,15 +42,24 @@ class Walk:
     output schema demands, where removal becomes a label. `hits` counts by detector or field.
     """
 
-    def __init__(self, hiding: Hiding, forms: Forms, required: frozenset[str] = frozenset()) -> None:
+    def __init__(
+        self, hiding: Hiding, suspicion: Suspicion, forms: Forms, required: frozenset[str] = frozenset()
+    ) -> None:
         self.hits: dict[str, int] = {}
         self.reshaped = False  # an object had a key twice: its first value must not survive in the old bytes
         self._hiding = hiding
+        self._suspicion = suspicion
+        self._clean: frozenset[str] = frozenset()
         self._forms = forms
         self._required = required
         self._nesting = 0
         self._texts: dict[str, str] = {}
         self._names: dict[str, tuple[str, Hidden | None]] = {}
+
+    def document(self, value: Any, place: Place, zone: Zone) -> Any:
+        """Return a whole value masked like `value`, after a search of all its texts at once."""
+        self._clean |= self._suspicion.clean(texts_of(value), self._forms)
+        return self.value(value, place, zone)
 
     def value(self, value: Any, place: Place, zone: Zone) -> Any:
         """Return the value with everything hidden that the rules cover. Raises Unreadable when too deep."""
@@ -66,6 +77,8 @@ class Walk:
 
     def text(self, text: str, place: Place) -> str:
         """Return the text masked: JSON in it structurally, tables by column, all else by what is found."""
+        if text in self._clean:
+            return text
         known = self._texts.get(text)
         if known is not None:
             return known
@@ -88,7 +101,9 @@ class Walk:
             hidden = is_card_number(value)
         else:
             spelling = value.text if isinstance(value, Spelled) else str(value)
-            hidden = any(True for _ in BY_NAME["credit_card"].find(spelling.encode("ascii", "replace")))
+            hidden = len(spelling) >= _FEWEST_CARD_DIGITS and any(
+                True for _ in BY_NAME["credit_card"].find(spelling.encode("ascii", "replace"))
+            )
         return self._hide(value, Hidden("credit_card", "label")) if hidden else value
 
     def _element(self, item: Any, place: Place, zone: Zone) -> Any:
@@ -148,6 +163,8 @@ class Walk:
 
     def _key(self, key: str, members: dict[str, Any], result: dict[str, Any]) -> str:
         """Return the key masked, with a number where another member already has that name."""
+        if key in self._clean:
+            return key
         masked = self._hiding.mask(key, self._forms, self.hits, key=True)
         if masked == key:
             return key
@@ -253,7 +270,7 @@ class Walk:
         if not isinstance(value, dict | list | str):
             return None
         self._nesting += 1
-        masked = self.value(value, place, Zone.DATA)
+        masked = self.document(value, place, Zone.DATA)
         self._nesting -= 1
         self.reshaped = reshaped or doubled
         if sum(self.hits.values()) == before and not doubled:

@@ -167,7 +167,9 @@ def test_correlation_and_protocol_words_stay() -> None:
 def test_structured_content_and_its_text_twin_get_the_same_mask() -> None:
     data = {"rows": [{"ssn": "123-45-6789", "mail": "a@b.com", "pay": {"salary": 10}}]}
     message = {"jsonrpc": "2.0", "id": 1, "result": {
-        "content": [{"type": "text", "text": orjson.dumps(data).decode()}], "structuredContent": data}}  # fmt: skip
+        "content": [{"type": "text", "text": orjson.dumps(data).decode()}],
+        "structuredContent": data,
+    }}  # fmt: skip
     fields = rule("remove", fields=("ssn", "**.salary"), name="columns")
     result = masked(message, rule(detectors=ALL), fields)["result"]
     assert result["structuredContent"] == {"rows": [{"mail": "[email]", "pay": {}}]}
