@@ -76,8 +76,12 @@ def write(value: Any, *, indented: bool = False) -> bytes:
 
 
 def unescaped(document: bytes) -> bytes | None:
-    """Return the document with nothing escaped that need not be, to search in; None where it is not JSON."""
+    """Return the document with nothing escaped that need not be, to search in.
+
+    None where that would not show everything: no JSON, or a key that stands twice in an object.
+    """
     try:
-        return orjson.dumps(orjson.loads(document))
-    except (orjson.JSONDecodeError, TypeError):
+        value, doubled = read(document.decode("utf-8"))
+        return None if doubled else write(value)
+    except (Unreadable, UnicodeDecodeError):
         return None

@@ -82,6 +82,8 @@ def test_escapes_and_places_hide_nothing(document: bytes) -> None:
 def test_a_member_that_stands_twice_leaves_once() -> None:
     outcome = masker().json(b'{"a":"4111111111111111","a":"fine"}')
     assert outcome.body == b'{"a":"fine"}'
+    hidden = masker().json(b'{"a":"alice\\u0040example.com","a":"fine"}')
+    assert hidden.body == b'{"a":"fine"}'
     nested = masker().json(b'{"t":"{\\"a\\":\\"4111111111111111\\",\\"a\\":1}"}')
     assert nested.body == b'{"t":"{\\"a\\":1}"}'
 
