@@ -60,6 +60,8 @@ class Ledger:
 
     def __init__(self, connection: BaseDatabaseWrapper) -> None:
         self._connection = connection
+        # SQLite keeps any text in the column, and Django's converter would stumble over what is no moment.
+        self._ts = "CAST(e.ts AS TEXT)" if connection.vendor == "sqlite" else "e.ts"
 
     def places(self) -> Iterator[Place]:
         """Yield LogIndex with its entries, in order of the log index."""
@@ -102,6 +104,7 @@ class Ledger:
         return logstore.state(self._connection).low_water
 
     def _pages(self, sql: str, after: int | bytes) -> Iterator[tuple[Any, ...]]:
+        sql = sql.replace("e.ts", self._ts)
         while rows := self._all(sql, [after, _CHUNK]):
             yield from rows
             after = _bytes(rows[-1][0]) if isinstance(after, bytes) else rows[-1][0]

@@ -25,7 +25,7 @@ class AbandonedCall:
 
 
 def open_calls(*, now: datetime, exclusive: bool = False, writer: str = "") -> list[AbandonedCall]:
-    """Return up to 500 open calls whose process stopped or was silent for 15 s, or past their `recover_after`.
+    """Return up to 500 open calls past their `recover_after`, or whose process stopped or fell silent.
 
     `now` is the database's clock. `exclusive` says that no process but `writer` can be alive, because one
     process owns the database: then the calls of every other process are returned at once. To be asked in the

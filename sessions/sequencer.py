@@ -76,7 +76,8 @@ class Sequencer:
         """Give a place to everything that is committed and has none; return how many entries that were.
 
         Returns 0 while another holds the office. Raises LogRefused when the stored log contradicts its last
-        checkpoint or an anchor, django.db.Error when the database does not answer.
+        checkpoint or an anchor, AnchorBroken when an anchor cannot be asked before the first signature,
+        django.db.Error when the database does not answer.
         """
         connection = store.current()
         epoch = self._leadership.hold(connection)

@@ -182,7 +182,8 @@ class Writer:
                 now, current = self._begin(stack, jobs)
                 for job in jobs:
                     self._prepare(job, rows, now, current)
-                rows.sessions.sort()
+                # In one order everywhere, against deadlocks; of one session the row that names the run first.
+                rows.sessions.sort(key=lambda row: (row[0], not row[3]))
                 rows.closed.sort()
                 store.write(connection, rows)
                 if beat - self._last_beat >= HEARTBEAT_SECONDS:
