@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+from django.contrib.auth import get_backends
 from django.contrib.auth.models import AbstractBaseUser, BaseUserManager
 from django.db import models
 from django.db.models import Q
@@ -53,6 +54,19 @@ class Person(AbstractBaseUser):
     def key(self) -> str:
         """Return `iss|sub`, as the configuration names an account."""
         return f"{self.iss}|{self.sub}"
+
+    @property
+    def is_staff(self) -> bool:
+        """Whether this person may enter the admin: the role `admin` of the policy in force, nothing stored here."""
+        return self.has_perm("admin")
+
+    def has_perm(self, perm: str, obj: models.Model | None = None) -> bool:
+        """Say whether a backend grants this; what no admin may do, the admin pages refuse themselves."""
+        return any(backend.has_perm(self, perm, obj) for backend in get_backends() if hasattr(backend, "has_perm"))
+
+    def has_module_perms(self, app_label: str) -> bool:
+        """Say whether this person may see an app's part of the admin."""
+        return self.has_perm(app_label)
 
 
 class SignInLink(models.Model):

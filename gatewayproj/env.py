@@ -73,3 +73,14 @@ def number(name: str, default: float, help_text: str, *, minimum: float = 0) -> 
 def words(name: str, default: str, help_text: str) -> list[str]:
     """Return a comma-separated list without empty entries."""
     return [word.strip() for word in _read(name, default, help_text).split(",") if word.strip()]
+
+
+def of_issuer(issuer: str, part: str) -> str:
+    """Return `HOLDGATE_LOGIN_<ISSUER>_<part>`, or the content of the file that the same name with `_FILE` names.
+
+    A family of secrets, one for each issuer of the configuration; so it is documented once and not registered.
+    """
+    name = f"HOLDGATE_LOGIN_{issuer.upper().replace('-', '_')}_{part}"
+    value = _read(name, "", "", secret=True)
+    del REGISTRY[name]
+    return value

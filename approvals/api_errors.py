@@ -1,0 +1,29 @@
+"""One shape for what the API refuses: the refusal object of the contract, beside DRF's for validation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rest_framework import exceptions
+from rest_framework.response import Response
+from rest_framework.views import exception_handler
+
+from approvals.serializers import refusal
+
+REASONS = {401: "unauthenticated", 403: "forbidden", 404: "forbidden", 413: "too_large", 429: "rate_limited"}
+MESSAGES = {404: "There is nothing here, or it is not for you."}
+
+
+def answered(error: Exception, context: dict[str, Any]) -> Response | None:
+    """Return the answer to an exception of a view; None for a fault, which is Django's to handle."""
+    response = exception_handler(error, context)
+    if response is None:
+        return None
+    reason = REASONS.get(response.status_code, "invalid_request")
+    if isinstance(error, exceptions.ValidationError):
+        found = error.detail
+        response.data = refusal(reason, "The request is not valid.") | {"errors": found}
+        return response
+    detail = str(getattr(error, "detail", error))
+    response.data = refusal(reason, MESSAGES.get(response.status_code, detail)) | {"detail": detail}
+    return response

@@ -1,0 +1,210 @@
+"""Untrusted text made legible for a person who decides on it. Pure: text in, pieces and fields out.
+
+What a call carries is written by whoever calls. Characters that are invisible, that turn the direction of the text, or
+that pretend to be other letters would let the eye approve something else than what runs; so they are named here, and
+long runs of blank space, which push text out of sight, are counted instead of shown.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import unicodedata
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+MAX_LEAVES = 60
+GLANCE = 160
+LONG_TEXT = 4_000
+
+# Not of the classes that are hidden by nature, and blank all the same: fillers, the blank Braille cell, a joiner.
+_BLANK = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
+_SELECTORS = re.compile("[\ufe00-\ufe0f\U000e0100-\U000e01ef]")
+_HIDDEN_CLASSES = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp", "Zs"})
+_GAP = re.compile(r" {40,}|(?:[ \t]*\n){5,}")
+_WORD = re.compile(r"\w+")
+# Other names are quoted in a path, so that the key "a.b" does not look like b inside a.
+_SIMPLE_NAME = re.compile(r"[\w-]+")
+_SQL_NAME = re.compile(r"sql|query|statement", re.IGNORECASE)
+_SQL_START = re.compile(
+    r"\s*(select|insert|update|delete|drop|alter|create|truncate|grant|revoke|with|merge|explain)\s", re.IGNORECASE
+)
+_SQL_VERB = re.compile(
+    r"\b(insert|update|delete|drop|alter|create|truncate|grant|revoke|merge|replace|call|copy)\b", re.IGNORECASE
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A stretch of text, and what is to be said of it: `plain`, `mark`, `gap`, `foreign` or `verb`."""
+
+    text: str
+    kind: str = "plain"
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One argument: its path, its type in words, its value in pieces, and its length in characters."""
+
+    name: tuple[Piece, ...]
+    kind: str
+    value: tuple[Piece, ...]
+    size: int
+    lines: int = 1
+
+    @property
+    def is_long(self) -> bool:
+        """Whether the value is folded away at first, its size shown."""
+        return self.size > LONG_TEXT
+
+
+class _Spelled(str):
+    """A number as the caller spelled it: 1.0 is not 1 to everybody."""
+
+
+def pieces(text: str, *, sql: bool = False) -> tuple[Piece, ...]:
+    """Cut text into pieces so that everything in it can be seen."""
+    found: list[Piece] = []
+    at = 0
+    for gap in _GAP.finditer(text):
+        found += _visible(text[at : gap.start()], sql)
+        found.append(_gap(gap[0]))
+        at = gap.end()
+    found += _visible(text[at:], sql)
+    return tuple(found)
+
+
+def _gap(run: str) -> Piece:
+    lines = run.count("\n")
+    what = f"{lines} line breaks" if lines else f"{len(run)} spaces"
+    return Piece(f" ⋯ {what} ⋯ ", "gap", f"{what}, shortened here")
+
+
+def _visible(text: str, sql: bool) -> Iterator[Piece]:
+    plain = ""
+    for character in text:
+        if not _is_hidden(character):
+            plain += character
+            continue
+        yield from _words(plain, sql)
+        plain = ""
+        yield Piece(f"U+{ord(character):04X}", "mark", unicodedata.name(character, "control or unassigned character"))
+    yield from _words(plain, sql)
+
+
+def _is_hidden(character: str) -> bool:
+    if character in " \n\t" or (character.isascii() and character.isprintable()):
+        return False
+    if character in _BLANK or _SELECTORS.match(character):
+        return True
+    return unicodedata.category(character) in _HIDDEN_CLASSES
+
+
+def _words(text: str, sql: bool) -> Iterator[Piece]:
+    """Mark words that mix Latin letters with letters of another script, and the verbs of SQL that change something."""
+    at = 0
+    for word in _WORD.finditer(text):
+        kind, note = _of_word(word[0], sql)
+        if kind == "plain":
+            continue
+        if word.start() > at:
+            yield Piece(text[at : word.start()])
+        yield Piece(word[0], kind, note)
+        at = word.end()
+    if at < len(text):
+        yield Piece(text[at:])
+
+
+def _of_word(word: str, sql: bool) -> tuple[str, str]:
+    if word.isascii():
+        return ("verb", "") if sql and _SQL_VERB.fullmatch(word) else ("plain", "")
+    scripts = {unicodedata.name(letter, "unnamed").split(" ")[0] for letter in word if letter.isalpha()}
+    if len(scripts) > 1 and "LATIN" in scripts:
+        return "foreign", f"This word mixes letters of several scripts: {', '.join(sorted(scripts)).lower()}"
+    return "plain", ""
+
+
+def whole(document: str) -> tuple[Piece, ...]:
+    """Return a whole JSON document over several lines; what is not JSON as it is."""
+    try:
+        return pieces(_pretty(json.loads(document, parse_int=_Spelled, parse_float=_Spelled)))
+    except (ValueError, RecursionError):
+        return pieces(document)
+
+
+def fields(document: str) -> tuple[Field, ...]:
+    """Return the arguments of a call, given as a JSON document, one field for each leaf.
+
+    A document that is no JSON object, or has more leaves than a person would read one by one, becomes one field.
+    """
+    try:
+        value = json.loads(document, parse_int=_Spelled, parse_float=_Spelled)
+    except (ValueError, RecursionError):
+        return (_field("", document, "not JSON"),)
+    if not isinstance(value, dict):
+        return (_field("", _pretty(value), "JSON"),)
+    leaves = list(_leaves("", value))
+    if len(leaves) <= MAX_LEAVES:
+        return tuple(_leaf(name, leaf) for name, leaf in leaves)
+    return tuple(_leaf(name, leaf) for name, leaf in value.items())
+
+
+def _leaves(path: str, value: Any) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, dict) and (value or not path):
+        for name, inner in value.items():
+            shown = name if _SIMPLE_NAME.fullmatch(name) else json.dumps(name, ensure_ascii=False)
+            yield from _leaves(f"{path}.{shown}" if path else shown, inner)
+    elif isinstance(value, list) and any(isinstance(inner, dict | list | str) for inner in value):
+        for index, inner in enumerate(value):
+            yield from _leaves(f"{path}[{index}]", inner)
+    else:
+        yield path, value
+
+
+def _leaf(name: str, value: Any) -> Field:
+    match value:
+        case _Spelled():
+            return _field(name, str(value), "number")
+        case str():
+            looks_like_sql = bool(_SQL_START.match(value)) or (bool(_SQL_NAME.fullmatch(name)) and " " in value)
+            return _field(name, value, "SQL" if looks_like_sql else "text")
+        case bool():
+            return _field(name, "true" if value else "false", "boolean")
+        case None:
+            return _field(name, "null", "null")
+        case _:
+            return _field(name, _pretty(value), "JSON")
+
+
+def _field(name: str, value: str, kind: str) -> Field:
+    return Field(pieces(name), kind, pieces(value, sql=kind == "SQL"), len(value), value.count("\n") + 1)
+
+
+def _pretty(value: Any, indent: str = "") -> str:
+    """Write JSON over several lines, with numbers as they came and every character as itself."""
+    inner = indent + "  "
+    match value:
+        case _Spelled():
+            return str(value)
+        case dict() if value:
+            members = [
+                f"{inner}{json.dumps(name, ensure_ascii=False)}: {_pretty(member, inner)}"
+                for name, member in value.items()
+            ]
+            return "{\n" + ",\n".join(members) + f"\n{indent}}}"
+        case list() if value:
+            return "[\n" + ",\n".join(inner + _pretty(member, inner) for member in value) + f"\n{indent}]"
+        case _:
+            return json.dumps(value, ensure_ascii=False)
+
+
+def glance(document: str) -> tuple[Piece, ...]:
+    """Return the arguments in one short line for a list: the values in their order, shortened."""
+    shown = []
+    for field in fields(document):
+        text = "".join(f"⟨{piece.text}⟩" if piece.kind == "mark" else piece.text for piece in field.value)
+        shown.append(" ".join(text.split()))
+    line = " · ".join(filter(None, shown))
+    return (Piece(line[:GLANCE] + ("…" if len(line) > GLANCE else "")),) if line else ()

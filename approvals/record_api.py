@@ -1,0 +1,90 @@
+"""The record over the API: one call, and the list of sessions."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema
+from rest_framework.exceptions import NotFound, ValidationError
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from approvals import keys
+from approvals.api import visible
+from approvals.listing import Listing
+from approvals.replay import reads_all
+from approvals.runtime import runtime
+from approvals.verdicts import Caller
+from sessions import selectors
+from sessions.models import RecordedSession
+from sessions.selectors import CallSummary
+
+# What the newest entry that tells says about whether something was executed, unless the entry itself says so.
+EXECUTED = {"call.result": "true", "call.blocked": "false", "call.refused": "false"}
+
+
+class Call(APIView):
+    """One call as the record has it."""
+
+    @extend_schema(responses={200: OpenApiTypes.OBJECT})
+    def get(self, request: Request, call_id: str) -> Response:
+        """Return what came of a call; 404 also for one that is not the caller's to see."""
+        caller = cast("Caller", request.auth)
+        approval = visible(request).filter(call_id=call_id).order_by("-id").first()
+        summary = selectors.call_summary(call_id)
+        may_see = approval is not None or reads_all(caller, runtime().policies.current.policy)
+        if summary is None or not (may_see or summary.actor == keys.actor(caller.key)):
+            raise NotFound
+        return Response(_call(summary, approval.pk if approval else None))
+
+
+def _call(summary: CallSummary, approval: str | None) -> dict[str, Any]:
+    last = summary.entries[-1].leaf
+    facts = {name: value for entry in summary.entries for name, value in entry.leaf.facts.items()}
+    return {
+        "call_id": summary.call_id,
+        "connection": summary.connection,
+        "method": summary.method,
+        "tool": summary.tool,
+        "session": summary.session,
+        "started_at": summary.started_at.isoformat(),
+        "ended_at": summary.ended_at.isoformat() if summary.ended_at else None,
+        "executed": facts.get("executed") or EXECUTED.get(summary.kind, "unknown"),
+        "reason": facts.get("reason"),
+        "policy_revision": last.revision,
+        "approval": approval,
+        "receipt": None,
+    }
+
+
+class Sessions(APIView):
+    """Recorded sessions."""
+
+    @extend_schema(responses={200: OpenApiTypes.OBJECT})
+    def get(self, request: Request) -> Response:
+        """List sessions, newest first: all of them for auditors and admins, their own for everybody else."""
+        caller, policy = cast("Caller", request.auth), runtime().policies.current.policy
+        listing = Listing.of(request.query_params, ("connection",))
+        try:
+            rows, following = selectors.recorded_sessions(
+                cursor=listing.cursor,
+                limit=listing.limit,
+                connection=listing.filters.get("connection", ""),
+                actor="" if reads_all(caller, policy) else keys.actor(caller.key),
+            )
+        except selectors.CursorInvalid as error:
+            raise ValidationError({"cursor": [str(error)]}) from error
+        return Response({"next": following, "results": [_session(row) for row in rows]})
+
+
+def _session(row: RecordedSession) -> dict[str, Any]:
+    return {
+        "id": row.pk,
+        "connection": row.connection,
+        "actor": row.actor,
+        "run": row.run,
+        "started_at": row.started_at.isoformat(),
+        "url": f"{runtime().public_url}/sessions/{row.pk}/",
+    }

@@ -1,0 +1,191 @@
+"""Browser sign-in: the code flow with PKCE, state and nonce, by mozilla-django-oidc, with our own checks in it.
+
+The library matches people by e-mail and does not check the audience; here a person is an issuer and a subject, and the
+identity token is checked by the same functions as a caller's token. Callers never come this way.
+"""
+
+from __future__ import annotations
+
+import hmac
+import logging
+import time
+from typing import TYPE_CHECKING, Any, cast
+
+from django.conf import settings
+from django.core.exceptions import SuspiciousOperation
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils import timezone
+from mozilla_django_oidc.auth import OIDCAuthenticationBackend
+from mozilla_django_oidc.views import OIDCAuthenticationCallbackView, OIDCAuthenticationRequestView
+
+from approvals.models import Person
+from approvals.runtime import runtime
+from gatewayproj.provider import Client, Provider, SignInFailed, client_of, document, fetch, provider
+from proxy.claims import caller_of
+from proxy.tokens import (
+    SignedClaims,
+    TokenRejected,
+    audiences_of,
+    check_audience,
+    check_claims,
+    read_token,
+    verify_signature,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+log = logging.getLogger("holdgate.sign_in")
+
+FAILED = "The sign-in did not work. Please try again; if it keeps failing, the gateway's log says why."
+
+
+def _found(name: str) -> tuple[Provider, Client]:
+    """Return the provider of the configured issuer of this name, and our client there; else there is no such page."""
+    config = runtime().policies.current.policy.config
+    issuer = next((known for known in config.issuers if known.name == name), None)
+    client = client_of(issuer) if issuer else None
+    if issuer is None or client is None:
+        raise Http404
+    return provider(issuer), client
+
+
+def _callback_address(request: HttpRequest, issuer: str) -> str:
+    """Return our callback for one issuer. A path for each keeps an answer of one from being taken for another's."""
+    path = reverse("oidc_authentication_callback", kwargs={"issuer": issuer})
+    return f"{settings.PUBLIC_URL}{path}" if settings.PUBLIC_URL else request.build_absolute_uri(path)
+
+
+def failed(request: HttpRequest, status: int = 403) -> HttpResponse:
+    """Show the page of a sign-in that did not work."""
+    return render(request, "sign_in.html", {"problem": FAILED, "issuers": [], "failed": True}, status=status)
+
+
+class Start(OIDCAuthenticationRequestView):  # type: ignore[misc] # the library has no types
+    """Send the browser to the issuer."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        # The library reads its one provider from the settings here; ours is known only with the request.
+        super(OIDCAuthenticationRequestView, self).__init__(**kwargs)
+
+    def get(self, request: HttpRequest, issuer: str) -> HttpResponse:
+        """Redirect with state, nonce and PKCE challenge; all three are kept in the session."""
+        place, client = _found(issuer)
+        self.OIDC_RP_CLIENT_ID = client.id
+        self.callback = _callback_address(request, issuer)
+        try:
+            self.OIDC_OP_AUTH_ENDPOINT = place.endpoint("authorization_endpoint")
+        except SignInFailed as error:
+            log.warning("sign-in with %s: %s", issuer, error)
+            return failed(request, 503)
+        return cast("HttpResponse", super().get(request))
+
+    def get_extra_params(self, request: HttpRequest) -> dict[str, str]:
+        """Return what replaces the library's own parameters."""
+        return {"redirect_uri": self.callback}
+
+
+class Callback(OIDCAuthenticationCallbackView):  # type: ignore[misc] # the library has no types
+    """Take the issuer's answer: the library checks the state, `Backend` the token."""
+
+    def get(self, request: HttpRequest, issuer: str) -> HttpResponse:
+        """Sign the person in and go where they wanted to, or show that it did not work."""
+        try:
+            self._check_sender(request, issuer)
+            return cast("HttpResponse", super().get(request))
+        except (SuspiciousOperation, SignInFailed, TokenRejected) as error:
+            log.warning("sign-in with %s: %s", issuer, getattr(error, "detail", error))
+            return failed(request)
+
+    def _check_sender(self, request: HttpRequest, issuer: str) -> None:
+        """An answer that names its sender (RFC 9207) must name the issuer that was asked."""
+        place, _ = _found(issuer)
+        if request.GET.get("iss", place.issuer.issuer) != place.issuer.issuer:
+            raise SignInFailed("the answer is of another issuer")
+
+    def login_failure(self) -> HttpResponse:
+        log.warning("sign-in failed: the issuer refused, or the session holds no state")
+        return failed(self.request)
+
+
+class Backend(OIDCAuthenticationBackend):  # type: ignore[misc] # the library has no types
+    """Exchanges the code, checks the identity token, and finds the person by issuer and subject."""
+
+    def __init__(self) -> None:
+        # Not the library's: it wants the endpoints of one provider in the settings.
+        self.UserModel = Person
+
+    def authenticate(self, request: HttpRequest | None, **kwargs: Any) -> Person | None:
+        """Return the person whom the answer in this request is about; None when this is no such request."""
+        match = request.resolver_match if request is not None else None
+        if request is None or match is None or match.url_name != "oidc_authentication_callback":
+            return None
+        name = match.kwargs["issuer"]
+        self.provider, client = _found(name)
+        self.callback = _callback_address(request, name)
+        self.OIDC_RP_CLIENT_ID, self.OIDC_RP_CLIENT_SECRET = client.id, client.secret
+        return cast("Person | None", super().authenticate(request, **kwargs))
+
+    def get_token(self, payload: dict[str, str]) -> dict[str, Any]:
+        """Exchange the code for tokens (RFC 6749 §4.1.3, RFC 7636 §4.5). Raises SignInFailed."""
+        form = {**payload, "redirect_uri": self.callback}
+        found = document(fetch("POST", self.provider.endpoint("token_endpoint"), data=form))
+        if not isinstance(found.get("id_token"), str):
+            raise SignInFailed("the provider sent no identity token")
+        return found
+
+    def verify_token(self, token: str, **kwargs: Any) -> SignedClaims:
+        """Check an identity token (OpenID Connect Core §3.1.3.7). Raises TokenRejected or SignInFailed."""
+        issuer, client_id = self.provider.issuer, self.OIDC_RP_CLIENT_ID
+        read = read_token(token)
+        if read.algorithm not in issuer.algorithms:
+            raise SignInFailed("the algorithm of the identity token is not configured")
+        key = self.provider.key(read.kid, read.algorithm)
+        claims = verify_signature(read, key.key, key.algorithms.intersection(issuer.algorithms))
+        check_claims(claims, issuer=issuer.issuer, now=time.time())
+        audiences = audiences_of(claims)
+        check_audience(audiences, {client_id}, strict=False)
+        if claims.get("azp", client_id) != client_id or (len(audiences) > 1 and "azp" not in claims):
+            raise SignInFailed("the identity token was issued to another client")
+        if not _same(claims.get("nonce"), kwargs.get("nonce")):
+            raise SignInFailed("the nonce is not the one that was sent")
+        return claims
+
+    def get_or_create_user(self, access_token: str | None, id_token: str, payload: SignedClaims) -> Person:
+        """Return the person of these claims, brought up to date."""
+        claims = self._completed(payload, access_token)
+        issuer, config = self.provider.issuer, runtime().policies.current.policy.config
+        caller = caller_of(claims, issuer, config)
+        if caller.kind != "person":
+            raise SignInFailed("the account belongs to an agent or a CI job")
+        now = timezone.now()
+        person = Person.objects.seen(
+            iss=caller.iss,
+            sub=caller.sub,
+            email=caller.email or "",
+            display=caller.display,
+            issuer_groups=sorted(group for group in caller.groups if group.startswith(f"{issuer.name}/")),
+            issuer_groups_at=now,
+            last_seen_at=now,
+        )
+        if not person.is_active:
+            raise SignInFailed("the account is deactivated")
+        return person
+
+    def _completed(self, claims: SignedClaims, access_token: str | None) -> SignedClaims:
+        """Add what only the userinfo endpoint says, if it speaks of the same subject (Core §5.3.2)."""
+        address = self.provider.endpoint("userinfo_endpoint")
+        wanted = {"email", self.provider.issuer.groups_claim or "email"}
+        if not address or not access_token or wanted <= claims.keys():
+            return claims
+        more = document(fetch("GET", address, headers={"Authorization": f"Bearer {access_token}"}))
+        if more.get("sub") != claims["sub"]:
+            raise SignInFailed("userinfo is about somebody else")
+        return SignedClaims({**more, **cast("Mapping[str, Any]", claims)})
+
+
+def _same(given: object, expected: object) -> bool:
+    both = isinstance(given, str) and isinstance(expected, str) and bool(expected)
+    return both and hmac.compare_digest(str(given).encode(), str(expected).encode())

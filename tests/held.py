@@ -1,0 +1,118 @@
+"""A small house for tests of pages and API: a policy in force, people who signed in, and calls that wait.
+
+Import the fixture into a test module: `from tests.held import house  # noqa: F401`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from approvals.config.loader import load
+from approvals.database import database_now
+from approvals.holding import Ask, call_digest, open_or_join
+from approvals.models import ApprovalRequest, Person
+from approvals.publication import publish
+from approvals.runtime import Runtime, runtime, shut_down
+from approvals.verdicts import Call, Caller, Hold
+from sessions.ids import uuid7
+from tests.people import CONNECTION, Human, config_yaml
+
+ISS = "https://id.example.com"
+SQL = "DELETE FROM orders\nWHERE status = 'cancelled'\n  AND created_at < '2026-01-01';"
+RULES: list[dict[str, Any]] = [
+    {
+        "name": "writes-need-a-dba",
+        "action": "hold",
+        "match": {"connections": [CONNECTION], "tools": ["query"]},
+        "message": "Writes to production need somebody from the database team.",
+        "approval": {"require": {"any_of": [{"groups": ["dba"], "count": 1}]}, "expires_after": "30m"},
+    },
+    {
+        "name": "drops-need-two",
+        "action": "hold",
+        "match": {"connections": [CONNECTION], "tools": ["drop_table"]},
+        "approval": {
+            "require": {"all_of": [{"groups": ["dba"], "count": 1}, {"groups": ["security"], "count": 1}]},
+            "expires_after": "30m",
+        },
+    },
+]
+HENRY = Human("henry", "Henry Hale", ("engineering",))
+
+
+@pytest.fixture
+def house(transactional_db: None) -> Iterator[Runtime]:
+    """A runtime of this test alone, with the policy of the cast and the rules above in force."""
+    shut_down()
+    publish_policy()
+    yield runtime()
+    shut_down()
+
+
+def policy_text(**blocks: Any) -> str:
+    """Return the configuration of the cast with the rules above; further blocks replace its own."""
+    return config_yaml(ISS, "http://127.0.0.1:9/mcp", **{"rules": RULES, **blocks})
+
+
+def publish_policy(**blocks: Any) -> None:
+    """Bring the policy into force."""
+    running = runtime()
+    publish(running.journal, running.policies, load(policy_text(**blocks)), author="tests")
+
+
+def signed_in(human: Human) -> Person:
+    """Return one of the cast as somebody who signed in just now."""
+    now = database_now()
+    return Person.objects.seen(
+        iss=ISS,
+        sub=human.sub,
+        email=human.email,
+        display=human.name,
+        issuer_groups=[f"corp/{group}" for group in human.groups],
+        issuer_groups_at=now,
+        last_seen_at=now,
+    )
+
+
+def caller(human: Human = HENRY, **changes: Any) -> Caller:
+    """Return one of the cast as a caller of the data path."""
+    groups = frozenset(f"corp/{group}" for group in human.groups)
+    made = Caller(iss=ISS, sub=human.sub, kind="person", groups=groups, display=human.name, issuer="corp")
+    return replace(made, **changes)
+
+
+def held(by: Caller | None = None, *, tool: str = "query", reason: str = "", **arguments: Any) -> ApprovalRequest:
+    """Hold a call and return the request that waits for people. Each call is another one, also when it is identical."""
+    running = runtime()
+    snapshot = running.policies.current
+    call = Call(
+        caller=by or caller(),
+        connection=CONNECTION,
+        method="tools/call",
+        name=tool,
+        arguments=arguments or {"sql": SQL, "dry_run": False},
+    )
+    verdict = snapshot.policy.judge(call)
+    assert isinstance(verdict, Hold), verdict
+    document = json.dumps(call.arguments)
+    ask = Ask(
+        call_id=uuid7(),
+        session="",
+        call=call,
+        hold=verdict,
+        tool=tool,
+        call_digest=call_digest(call, document.encode(), ""),
+        tool_digest="",
+        arguments=document,
+        payloads={},
+        reason=reason,
+        process=running.journal.process_id,
+    )
+    request = running.journal.transact_now(lambda: open_or_join(ask, snapshot))
+    running.waiting.hint([request.pk])
+    return request
