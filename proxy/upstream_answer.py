@@ -1,0 +1,284 @@
+"""What an upstream answers to one request: judged by its head, then message by message. Pure but for the
+waiting.
+
+It knows no HTTP library: whoever sends the request hands over an `Opened` answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, Self
+
+import orjson
+
+from proxy import sse
+from proxy.credentials import Secret
+from proxy.envelope import Id
+from proxy.errors import (
+    CredentialUnavailable,
+    Fault,
+    OutcomeUnknown,
+    SessionLost,
+    UpstreamInvalid,
+    UpstreamTimeout,
+)
+from proxy.headers import RawHeaders
+
+MAX_ANSWER = 32 * 1024 * 1024
+MAX_RESUMPTIONS = 100
+_DRAIN_SECONDS = 0.02
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Credential:
+    """The field that authenticates the gateway to an upstream: `Authorization`, `Bearer `, and the secret."""
+
+    header: str
+    secret: Secret
+    prefix: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpstreamRequest:
+    """One request to an upstream.
+
+    `body` goes out as it is. `headers` are the caller's, of which few are passed on. `id` is the request's
+    id; None for notifications, responses, GET and DELETE. `session` is the upstream's own session id.
+    `timeout` bounds the whole exchange in seconds, `max_answer` the answer in bytes. `resume` allows to fetch
+    the rest of an event stream that the upstream closed early (2025-11-25, "Resumability").
+    """
+
+    url: str
+    body: bytes = field(default=b"", repr=False)
+    id: Id | None = None
+    verb: Literal["POST", "GET", "DELETE"] = "POST"
+    headers: RawHeaders = field(default=(), repr=False)
+    session: str | None = field(default=None, repr=False)
+    last_event_id: str | None = None
+    credential: Credential | None = None
+    timeout: float | None = 60.0
+    max_answer: int = MAX_ANSWER
+    resume: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """An answer whose head has come: `headers` by lower-case name, `chunks` that raise faults, `close`."""
+
+    status: int
+    headers: Mapping[str, str]
+    chunks: AsyncIterator[bytes]
+    close: Callable[[], Awaitable[None]]
+
+
+# Sends a request once and returns when the head of its answer has come. The deadline is loop time.
+Send = Callable[[UpstreamRequest, float | None], Awaitable[Opened]]
+
+
+class Answer:
+    """What an upstream answers: `status`, its `session` and `version` fields, and the messages, in their own
+    bytes.
+    """
+
+    def __init__(self, send: Send, request: UpstreamRequest, opened: Opened, deadline: float | None) -> None:
+        self.status = opened.status
+        self.session = opened.headers.get("mcp-session-id")
+        self.version = opened.headers.get("mcp-protocol-version")
+        self.streamed = False
+        self._send, self._request, self._deadline = send, request, deadline
+        self._opened = opened
+        self._size = 0
+        self._plain: list[bytes] = []
+        self._finished = False
+
+    async def begin(self) -> None:
+        """Decide by status and content type; read a plain body. Raises the faults that need no body."""
+        if self.status in {401, 403}:
+            message = "The upstream refused the gateway's credential."
+            raise CredentialUnavailable(message, status=self.status)
+        if 300 <= self.status < 400:
+            raise UpstreamInvalid("The upstream redirected.", executed="false", status=self.status)
+        kind = self._opened.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if self._opened.headers.get("content-encoding", "identity").lower() != "identity":
+            raise self._invalid("The upstream encoded its answer.")
+        if kind == "text/event-stream" and self.status == 200:
+            self.streamed = True
+            return
+        body = b"".join([chunk async for chunk in self._read()])
+        self._finished = True
+        if self._request.id is None and (self._request.verb != "POST" or not body or self.status < 300):
+            return
+        self._plain = self._read_plain(kind, body)
+
+    async def groups(self) -> AsyncIterator[list[bytes]]:
+        """Yield the messages as they come, those that came together as one list. The last one is the answer.
+
+        A stream without a request id (GET) has no answer and ends when the upstream ends it. Raises faults.
+        """
+        if not self.streamed:
+            if self._plain:
+                yield self._plain
+            return
+        for _ in range(MAX_RESUMPTIONS):
+            resumption = _Resumption()
+            async for group in self._stream(resumption):
+                yield group
+            if self._finished or self._request.id is None:
+                return
+            await self._resume(resumption)
+        raise OutcomeUnknown("The upstream kept closing its stream without an answer.")
+
+    async def messages(self) -> AsyncIterator[bytes]:
+        """Yield the messages one by one; as `groups`."""
+        async for group in self.groups():
+            for message in group:
+                yield message
+
+    async def aclose(self) -> None:
+        """End the exchange. Before the answer has come this cancels it upstream: the connection is closed."""
+        if self.streamed and self._finished:
+            # What follows is the end of the stream; once that is read the connection can serve again.
+            with contextlib.suppress(Fault, TimeoutError):
+                async with asyncio.timeout(_DRAIN_SECONDS):
+                    async for _ in self._opened.chunks:
+                        pass
+        await self._opened.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    async def _read(self) -> AsyncIterator[bytes]:
+        """Yield the body in pieces within the deadline; the next one is read when the last was taken."""
+        while True:
+            try:
+                async with asyncio.timeout_at(self._deadline):
+                    chunk = await anext(self._opened.chunks)
+            except StopAsyncIteration:
+                return
+            except TimeoutError as error:
+                raise UpstreamTimeout("The upstream's answer was not complete in time.") from error
+            self._size += len(chunk)
+            if self._request.id is not None and self._size > self._request.max_answer:
+                raise self._too_large()
+            yield chunk
+
+    def _read_plain(self, kind: str, body: bytes) -> list[bytes]:
+        found = _parsed(body) if kind == "application/json" else None
+        if found is None or not found or not all(_is_message(message) for message in found):
+            if self.status == 404 and self._request.session is not None:
+                raise SessionLost("The upstream no longer knows the session.", status=404)
+            raise self._invalid("The upstream's answer is not a JSON-RPC message.")
+        if self._request.id is not None and not _answers(found[-1], self._request.id):
+            raise self._invalid("The upstream answered another request.")
+        return (
+            [body] if len(found) == 1 and not body.lstrip().startswith(b"[") else [*map(orjson.dumps, found)]
+        )
+
+    async def _stream(self, resumption: _Resumption) -> AsyncIterator[list[bytes]]:
+        decoder = sse.Decoder(limit=self._request.max_answer)
+        async for chunk in self._read():
+            try:
+                events = decoder.feed(chunk)
+            except sse.EventTooLarge:
+                raise self._too_large() from None
+            group: list[bytes] = []
+            for event in events:
+                resumption.note(event)
+                if event.data and event.name == "message":
+                    group += self._take(event.data)
+                if self._finished:
+                    break
+            if group:
+                yield group
+            if self._finished:
+                return
+
+    def _take(self, data: bytes) -> list[bytes]:
+        """Check one event's data, and whether it is the answer. Almost always one message; a batch on
+        2025-03-26.
+        """
+        found = _parsed(data)
+        if found is None or not all(_is_message(message) for message in found):
+            raise self._invalid("The upstream's stream holds something that is not a JSON-RPC message.")
+        for message in found:
+            if "method" not in message and self._request.id is not None:
+                if not _answers(message, self._request.id):
+                    raise self._invalid("The upstream answered another request.")
+                self._finished = True
+        return (
+            [data] if len(found) == 1 and not data.lstrip().startswith(b"[") else [*map(orjson.dumps, found)]
+        )
+
+    async def _resume(self, resumption: _Resumption) -> None:
+        """Ask for the rest of a stream that ended early, by GET and event id: the call itself is not sent
+        again.
+        """
+        request = self._request
+        if resumption.last_id is None or not request.resume:
+            raise OutcomeUnknown("The upstream ended its stream without an answer.")
+        await self.aclose()
+        try:
+            async with asyncio.timeout_at(self._deadline):
+                await asyncio.sleep(resumption.retry)
+        except TimeoutError as error:
+            raise UpstreamTimeout("The upstream's answer was not complete in time.") from error
+        again = replace(request, verb="GET", body=b"", last_event_id=resumption.last_id)
+        try:
+            self._opened = await self._send(again, self._deadline)
+        except Fault as fault:
+            raise OutcomeUnknown("The upstream's stream could not be resumed.") from fault
+        kind = self._opened.headers.get("content-type", "").lower()
+        if self._opened.status != 200 or not kind.startswith("text/event-stream"):
+            raise OutcomeUnknown("The upstream's stream could not be resumed.")
+
+    def _invalid(self, message: str) -> UpstreamInvalid:
+        return UpstreamInvalid(message, status=self.status)
+
+    def _too_large(self) -> UpstreamInvalid:
+        message = f"The upstream's answer is larger than {self._request.max_answer} bytes."
+        return UpstreamInvalid(message, executed="true", status=self.status)
+
+
+@dataclass(slots=True)
+class _Resumption:
+    """From where a stream could be resumed, and after how many seconds."""
+
+    last_id: str | None = None
+    retry: float = 1.0
+
+    def note(self, event: sse.Event) -> None:
+        if event.id is not None:
+            self.last_id = event.id or None
+        if event.retry is not None:
+            self.retry = min(event.retry / 1000, 60.0)
+
+
+def _parsed(body: bytes) -> list[Any] | None:
+    """Return the messages of a body: one, or the elements of a batch; None when it is not JSON."""
+    try:
+        value = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return None
+    return value if isinstance(value, list) else [value]
+
+
+def _is_message(value: Any) -> bool:
+    if not isinstance(value, dict) or value.get("jsonrpc") != "2.0":
+        return False
+    return isinstance(value.get("method"), str) or ("result" in value) != ("error" in value)
+
+
+def _answers(message: dict[str, Any], request_id: Id) -> bool:
+    """Say whether a message answers the request. An error without an id does: its server could not read the
+    id.
+    """
+    found = message.get("id")
+    if found is None:
+        return "error" in message
+    return type(found) is type(request_id) and found == request_id and "method" not in message
