@@ -133,7 +133,7 @@ class Calling:
             return None
         pause = min(FIRST_PAUSE * 2.0 ** min(self._losses - 1, 10), LONGEST_PAUSE)
         pause = max(pause, min(lost.retry_after or 0, LONGEST_PAUSE))
-        self.say(f"No answer: {lost.why}. Trying again in {pause:.0f} s; the same call joins what was begun.")
+        self.say(f"No answer: {lost.why}. Trying again in {pause:g} s; the same call joins what was begun.")
         # Many jobs that lost the same gateway should not all come back in the same moment.
         return pause * random.uniform(0.8, 1.2)  # noqa: S311 - spreads load, guards nothing
 
