@@ -1,8 +1,8 @@
 """The entries of `arguments`, compiled. Pure.
 
 A rule that denies or holds reads widely: any value on the path that fits is enough, look-alike spellings fit
-too, and what cannot be decided counts as fitting. A rule that allows reads narrowly: every value must fit, exactly.
-A negative operator (`*_not`) is the same the other way round, and true where the path is missing.
+too, and what cannot be decided counts as fitting. A rule that allows reads narrowly: every value must fit,
+exactly. A negative operator (`*_not`) is the same the other way round, and true where the path is missing.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ class Compiler:
 
 
 class WideSearch:
-    """A pattern of a rule that denies or holds: found in any string on the path, as it came or in plain form."""
+    """A pattern of a rule that denies or holds: found in any string on the path, raw or in plain form."""
 
     __slots__ = ("_lookup", "_search", "pattern", "sieve")
 
@@ -130,7 +130,7 @@ def _join(lookup: Lookup, searches: list[WideSearch]) -> None:
 
 
 class Options:
-    """`equals` and `one_of`: the values that fit, exactly or (widely read) whatever their case and spelling."""
+    """`equals` and `one_of`: the values that fit, exactly or, widely, whatever their case and spelling."""
 
     __slots__ = ("_exact", "_folded", "_longest", "_numbers")
 
@@ -180,7 +180,7 @@ class Range:
             if self._narrow:
                 return False
             raise EvaluationError("a value that is not a number is to be compared with one")
-        return all([fits(number, bound) for fits, bound in self._bounds])
+        return all(fits(number, bound) for fits, bound in self._bounds)
 
 
 _COMPARE: Final[dict[str, Callable[[Any, Any], Any]]] = {
@@ -199,7 +199,7 @@ def _operator(condition: Condition) -> tuple[str, Any]:
 
 
 def _number(text: str) -> int | float:
-    """Return the number that the text spells, an int where it is whole, so that equal numbers are equal keys."""
+    """Return the number that the text spells, an int where it is whole: equal numbers are equal keys."""
     exact = Decimal(text)
     return int(exact) if exact == exact.to_integral_value() else float(exact)
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def local_groups(config: Config, caller: Caller) -> frozenset[str]:
-    """Return a caller's local groups: by iss|sub, and by verified e-mail where people sign in at its issuer."""
+    """Return a caller's local groups: by iss|sub, and by verified e-mail where people sign in."""
     groups = config.groups_of_member.get(caller.key, frozenset())
     if caller.email is not None and caller.issuer in config.login_issuers:
         groups |= config.groups_of_member.get(caller.email.strip().casefold(), frozenset())
@@ -37,8 +37,8 @@ class Gap:
 def quorum_gaps(config: Config, seen: Mapping[str, frozenset[str]] | None = None) -> tuple[Gap, ...]:
     """Return the holds without a reachable quorum.
 
-    Known are the members of local groups and the people in `seen`: iss|sub, or an e-mail address as written in
-    the groups, to the groups they are in. The linked accounts of one person count once.
+    Known are the members of local groups and the people in `seen`: iss|sub, or an e-mail address as written
+    in the groups, to the groups they are in. The linked accounts of one person count once.
     """
     known = list(_known_people(config, seen or {}).values())
     holds = [(rule.name, "", rule.approval) for rule in config.rules]

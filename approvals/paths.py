@@ -16,7 +16,7 @@ from approvals.folding import EvaluationError, Text, fold, text_of
 
 _SEGMENT = re.compile(r"(?P<name>[^\[\]]*)(?P<indices>(\[\*\])*)\Z")
 _LONGEST_PATH = 500
-# A call with more values on one path, or more values times rules that look at them, is not examined one by one:
+# A call with more values on one path, or more values times rules that look at them, is not examined further:
 # the evaluation fails, to the stricter side.
 MOST_VALUES = 50_000
 MOST_EXAMINED = 200_000
@@ -179,13 +179,15 @@ class Arguments:
 
 def _everything(values: list[Any]) -> list[Any]:
     """Return the values and all beneath them, each container once: one may lie in another (`**.a.**`)."""
-    nodes = list(values)
+    nodes, found = list(values), []
     seen: set[int] = set()
     for node in nodes:
-        if not isinstance(node, (dict, list)) or id(node) in seen:
-            continue
-        seen.add(id(node))
-        nodes.extend(node.values() if isinstance(node, dict) else node)
-        if len(nodes) > MOST_VALUES:
-            raise EvaluationError("too many values beneath one path")
-    return nodes
+        if isinstance(node, (dict, list)):
+            if id(node) in seen:
+                continue
+            seen.add(id(node))
+            nodes.extend(node.values() if isinstance(node, dict) else node)
+            if len(nodes) > MOST_VALUES:
+                raise EvaluationError("too many values beneath one path")
+        found.append(node)
+    return found

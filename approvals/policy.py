@@ -1,7 +1,7 @@
 """The policy of one revision: compiled once, asked for every call. Pure: no Django, no I/O.
 
-All rules are read; deny beats hold beats allow beats the connection's default. A rule in observe mode does not
-speak, it leaves `would`. The same rules decide what `tools/list` shows and what a call may do.
+All rules are read; deny beats hold beats allow beats the connection's default. A rule in observe mode leaves
+`would` and does not speak. The same rules decide what `tools/list` shows and what a call may do.
 """
 
 from __future__ import annotations
@@ -78,6 +78,11 @@ class Policy:
         """
         return cls(config, revision, digest, clock)
 
+    @property
+    def remembered_selections(self) -> int:
+        """How many combinations of connection, method and name are remembered; callers make the names."""
+        return len(self._selections)
+
     def connection(self, name: str) -> Connection | None:
         """Return the connection as configured, or None."""
         return self.config.connections.get(name)
@@ -109,9 +114,9 @@ class Policy:
         return self._verdict(connection, matching)
 
     def fingerprint_of(self, rules: Sequence[str], connection: str) -> str:
-        """Return the fingerprint of the terms on which these rules would hold a call now; empty when one is gone.
+        """Return the fingerprint of the terms on which these rules hold a call now; empty when one is gone.
 
-        Without rules it is that of the connection's default. Compared with the one an approval was asked under.
+        Without rules it is that of the connection's default. To compare with what was asked under.
         """
         found = self._connections.get(connection)
         if found is None:
@@ -134,17 +139,21 @@ class Policy:
     def visible(self, caller: Caller, connection: str, name: str, method: str = "tools/call") -> bool:
         """Tell whether a list shows this tool (resource, prompt) to the caller: some call of it may pass.
 
-        Hidden is what access refuses, what a rule denies whatever the arguments, and what the default denies when
-        no rule could say otherwise.
+        Hidden is what access refuses, what a rule denies whatever the arguments, and what the default denies
+        when no rule could say otherwise.
         """
         found = self._connections.get(connection)
         if found is None or not self.may_use(caller, connection, name if method == "tools/call" else None):
+            return False
+        try:
+            folded = fold(name)
+        except EvaluationError:
             return False
         if found.config.observing(self._clock()):
             return True
         rules = [
             rule
-            for rule in self._concerned(found, method, fold(name))
+            for rule in self._concerned(found, method, folded)
             if not rule.observe and rule.addresses(caller)
         ]
         if any(rule.action == "deny" and rule.unconditional for rule in rules):

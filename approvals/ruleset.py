@@ -7,6 +7,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from approvals.conditions import Check, Compiler
+from approvals.config.rules import NAMED_BY
 from approvals.folding import EvaluationError, fold
 from approvals.matching import Globs
 from approvals.quorum import Quorum
@@ -19,12 +20,6 @@ if TYPE_CHECKING:
     from approvals.paths import Arguments
     from approvals.verdicts import Caller
 
-# Which key of `match` names what a call of the method is about.
-_NAMED_BY = {
-    "tools": ("tools/call",),
-    "resources": ("resources/read", "completion/complete"),
-    "prompts": ("prompts/get", "completion/complete"),
-}
 _COMMENT = ("optional", "required_on_deny", "required")
 
 
@@ -92,8 +87,8 @@ class Scope:
         self._connections = _globs(match.connections)
         self._labels = {label: Globs(values) for label, values in (match.labels or {}).items()}
         self._methods = Globs(match.methods or ("tools/call",))
-        key = next((key for key in _NAMED_BY if getattr(match, key) is not None), None)
-        self._named = None if key is None else _NAMED_BY[key]
+        key = next((key for key in NAMED_BY if getattr(match, key) is not None), None)
+        self._named = None if key is None else NAMED_BY[key]
         self._names = None if key is None else Globs(getattr(match, key))
 
     def covers(self, connection: str, labels: dict[str, str], method: str, name: str) -> bool:

@@ -45,7 +45,7 @@ class Caller:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
-    """One MCP request to be judged: `name` is the tool, resource URI or prompt; `arguments` is parsed JSON."""
+    """One MCP request to be judged: `name` is the tool, URI or prompt; `arguments` is parsed JSON."""
 
     caller: Caller
     connection: str

@@ -1,4 +1,4 @@
-"""A Config as text again: YAML for people, canonical JSON for policy revisions, and what differs between two."""
+"""A Config as text again: YAML for people, canonical JSON for revisions, and what differs between two."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _KINDS: Final = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """One named part that differs. `before` and `after` are its canonical JSON form, None where it is not there."""
+    """One named part that differs. `before` and `after` are canonical JSON, None where it is not there."""
 
     kind: str
     name: str
@@ -41,7 +41,7 @@ class Change:
 
 
 def dump(config: Config) -> str:
-    """Return YAML in a stable order, without what is left to its default; `load` returns an equal Config for it."""
+    """Return YAML in a stable order, without what is left to its default; `load` gives an equal Config."""
     plain = config.model_dump(mode="json", exclude_defaults=True)
     for key in ("groups", "connections"):
         if key in plain:
@@ -100,8 +100,8 @@ def _parts(config: Config) -> Iterator[tuple[tuple[str, str], Any]]:
 class _Dumper(yaml.SafeDumper):
     """Indents lists below their key, and writes no anchors: the loader takes none."""
 
-    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:  # noqa: ARG002 - yaml's name
+    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:
         super().increase_indent(flow, False)
 
-    def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002 - yaml's name
+    def ignore_aliases(self, data: Any) -> bool:
         return True

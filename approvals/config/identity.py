@@ -74,7 +74,7 @@ class KindOfCaller(Strict):
 
 
 class Issuer(Strict):
-    """An issuer of bearer tokens. `groups` turns claims into `<name>/<group>`; all claims of one must hold."""
+    """An issuer of bearer tokens. `groups` turns claims into `<name>/<group>`; of one all must hold."""
 
     name: Name
     issuer: WebAddress
@@ -116,9 +116,9 @@ class Roles(Strict):
 def unique_people(people: tuple[Person, ...]) -> tuple[Person, ...]:
     """Refuse two people of one name, and an account that belongs to two people."""
     seen: dict[str, str] = {}
-    for person in people:
+    for index, person in enumerate(people):
         for key in (f"name {person.name}", *(f"account {account}" for account in person.accounts)):
             if key in seen:
-                raise problem(f"the {key} stands twice")
+                raise problem(f"the {key} stands twice", str(index))
             seen[key] = person.name
     return people

@@ -1,7 +1,6 @@
-"""holdgate.yaml (or the same document as JSON) to a Config, or to the list of everything that is wrong with it."""
+"""holdgate.yaml (or the same document as JSON) to a Config, or to the list of all that is wrong with it."""
 
 from __future__ import annotations
-
 
 from pydantic import ValidationError
 
@@ -9,14 +8,15 @@ from approvals.config.problems import ConfigError, Problem, schema_problems
 from approvals.config.reading import Document, read
 from approvals.config.references import findings
 from approvals.config.schema import Config
+from masking.detectors import DETECTORS
 
 __all__ = ["ConfigError", "Problem", "load"]
 
 
-def load(text: str, *, detectors: frozenset[str] | None = None) -> Config:
+def load(text: str, *, detectors: frozenset[str] = DETECTORS) -> Config:
     """Return the configuration that the text says.
 
-    `detectors` are the names that masking knows; without them any name is taken. Raises ConfigError with all problems.
+    `detectors` are the names that masking rules may use. Raises ConfigError with all problems.
     """
     document = read(text)
     if document.problems and document.data is None:
@@ -28,7 +28,7 @@ def load(text: str, *, detectors: frozenset[str] | None = None) -> Config:
     return validated(document, detectors)
 
 
-def validated(document: Document, detectors: frozenset[str] | None) -> Config:
+def validated(document: Document, detectors: frozenset[str]) -> Config:
     """Return the configuration of data that was read. Raises ConfigError with all problems."""
     config, problems = None, list(document.problems)
     try:

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import model_validator
+from pydantic import AfterValidator, model_validator
 
 from approvals.config.values import Line, Lines, Name, Strict, problem
+from masking.paths import parse_path
+
+
+def _field(value: str) -> str:
+    try:
+        parse_path(value)
+    except ValueError as error:
+        raise problem(str(error)) from None
+    return value
 
 
 class Masking(Strict):
@@ -14,7 +23,7 @@ class Masking(Strict):
 
     name: Name
     detectors: Lines = ()
-    fields: Lines = ()
+    fields: tuple[Annotated[Line, AfterValidator(_field)], ...] = ()
     connections: Lines = ()
     replace: Literal["label", "partial", "hash", "remove"] = "label"
     except_groups: tuple[Line, ...] = ()

@@ -1,4 +1,4 @@
-"""What is wrong with a configuration, in plain words: the line, the key and the reason, all problems at once."""
+"""What is wrong with a configuration, in plain words: line, key and reason, all problems at once."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def schema_problems(error: ValidationError) -> list[tuple[Location, str]]:
 
 
 def _reason_of(error: ErrorDetails) -> str:
-    """Return the reason of a pydantic error in our words. Values are never quoted here: one may be a secret."""
+    """Return the reason of a pydantic error in our words. Values are not quoted: one may be a secret."""
     kind, context = error["type"], error.get("ctx", {})
     if kind == "config":
         return str(context["reason"])
@@ -112,7 +112,7 @@ def _location_of(error: ErrorDetails) -> Location:
 
 
 def key_path(location: Location, data: Any) -> str:
-    """Return the location as people read it: items of a list by their name, where they have one, else by index."""
+    """Return the location as people read it: items of a list by name if they have one, else by index."""
     path = ""
     for part in location:
         inner = _below(data, part)

@@ -1,4 +1,4 @@
-"""YAML text to plain data in which every scalar is text, with the line of every node. No tag, anchor or alias."""
+"""YAML text to plain data in which every scalar is text, with each node's line. No tag, anchor or alias."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from approvals.config.problems import Location, Problem, key_path
 
 LONGEST_FILE: Final = 1 << 20
 _DEEPEST: Final = 32
-_MOST_NODES: Final = 200_000
+_MOST_NODES: Final = 100_000
+_MOST_REPEATED: Final = 100
 _LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 # JSON writes a character outside the basic plane as two escapes; YAML has one escape for it.
 _JSON_ESCAPE: Final = re.compile(
@@ -121,7 +122,7 @@ class _Reader:
             self._note(1, "the file is empty")
 
     def _take(self, event: yaml.Event) -> None:
-        line = event.start_mark.line + 1
+        line = event.start_mark.line + 1 if event.start_mark else 0
         match event:
             case yaml.DocumentStartEvent():
                 self._documents += 1
@@ -162,6 +163,8 @@ class _Reader:
             first = self._document.line(location)
             reason = f"stands twice; the first is on line {first}"
             self._document.problems.append(Problem(line, key_path(location, self._document.data), reason))
+            if len(self._document.problems) > _MOST_REPEATED:
+                self._stop(line, "too many keys stand twice")
         else:
             self._document.lines[*top.location, key] = line
 
@@ -173,7 +176,7 @@ class _Reader:
         self._stack.append(_Open(value, location))
 
     def _place(self, value: Any, line: int) -> Location:
-        """Put a value where it belongs and return its location; the value of a repeated key is read and dropped."""
+        """Put a value in its place and return its location; that of a repeated key is read and dropped."""
         if not self._stack:
             self._document.data = value
             self._document.lines[()] = line

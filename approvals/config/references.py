@@ -14,8 +14,8 @@ from approvals.config.values import shown
 Finding = tuple[Location, str]
 
 
-def findings(data: Any, detectors: frozenset[str] | None) -> Iterator[Finding]:
-    """Yield location and reason of each name that leads nowhere. `detectors` None: any name of a detector is taken."""
+def findings(data: Any, detectors: frozenset[str]) -> Iterator[Finding]:
+    """Yield location and reason of each name that leads nowhere."""
     config = _mapping(data)
     deciding = _Deciding(config)
     for index, rule in enumerate(_list(config.get("rules"))):
@@ -65,9 +65,7 @@ class _Deciding:
         return f"unknown group {shown(group)}"
 
 
-def _unknown_detectors(config: dict[str, Any], detectors: frozenset[str] | None) -> Iterator[Finding]:
-    if detectors is None:
-        return
+def _unknown_detectors(config: dict[str, Any], detectors: frozenset[str]) -> Iterator[Finding]:
     for index, rule in enumerate(_list(config.get("masking"))):
         for position, detector in enumerate(_list(_mapping(rule).get("detectors"))):
             if isinstance(detector, str) and detector not in detectors:

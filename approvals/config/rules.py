@@ -35,6 +35,12 @@ METHODS = (
     "sampling/createMessage",
     "elicitation/create",
 )
+# Which key of `match` names what a call of the method is about.
+NAMED_BY = {
+    "tools": ("tools/call",),
+    "resources": ("resources/read", "completion/complete"),
+    "prompts": ("prompts/get", "completion/complete"),
+}
 _LONGEST_PATTERN = 4000
 # Of these an entry has exactly one; the comparisons form one together.
 OPERATORS = (
@@ -200,11 +206,11 @@ class Match(Strict):
         named = [key for key in ("tools", "resources", "prompts") if getattr(self, key) is not None]
         if len(named) > 1:
             raise problem(f"{' and '.join(named)} never hold of the same call; write one rule for each")
-        for key, method in (("resources", "resources/read"), ("prompts", "prompts/get")):
-            if key in named and self.methods is None:
-                raise problem(
-                    f"never holds, for the rule governs tools/call; say methods: [{method}] too", key
-                )
+        methods = self.methods or ("tools/call",)
+        for key in named:
+            if not any(is_glob(method) for method in methods) and not set(methods) & set(NAMED_BY[key]):
+                governed, needed = ", ".join(methods), NAMED_BY[key][0]
+                raise problem(f"never holds, for the rule governs {governed}; say methods: [{needed}]", key)
         return self
 
 

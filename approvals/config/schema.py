@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import cached_property
 from typing import Annotated, Any, Literal
 
@@ -12,7 +12,7 @@ from approvals.config.connections import Access, Connection, Credential, Wait
 from approvals.config.identity import Group, Issuer, Kind, KindOfCaller, Person, Roles, unique_people
 from approvals.config.masking import Masking
 from approvals.config.rules import Approval, Callers, Condition, Match, Place, Require, Rule
-from approvals.config.values import Name, Strict, problem
+from approvals.config.values import Name, Strict, problem, shown
 
 __all__ = [
     "Access",
@@ -46,20 +46,15 @@ def _not_reserved(value: str) -> str:
 def _unique(*fields: str) -> Callable[[tuple[Any, ...]], tuple[Any, ...]]:
     def check(items: tuple[Any, ...]) -> tuple[Any, ...]:
         for field in fields:
-            if twice := _twice(getattr(item, field) for item in items):
-                raise problem(f"the {field} {twice} stands twice")
+            seen: set[str] = set()
+            for index, item in enumerate(items):
+                value = getattr(item, field)
+                if value in seen:
+                    raise problem(f"{shown(value)} stands twice", f"{index}.{field}")
+                seen.add(value)
         return items
 
     return check
-
-
-def _twice(values: Iterable[str]) -> str | None:
-    seen: set[str] = set()
-    for value in values:
-        if value in seen:
-            return value
-        seen.add(value)
-    return None
 
 
 class Config(Strict):

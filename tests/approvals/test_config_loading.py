@@ -1,0 +1,286 @@
+"""Reading holdgate.yaml: each problem is named with line, key and reason; hostile text is cheap."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+
+import pytest
+
+from approvals.config.loader import ConfigError, load
+from approvals.config.problems import Problem
+
+GOOD = """\
+version: 1
+issuers:
+  - {name: corp, issuer: https://id.example.com, audiences: [holdgate], login: true}
+  - {name: github, issuer: https://ci.example.com, kind: {default: ci}, owned_by: [dba]}
+groups:
+  dba: {members: [Alice@example.com, "https://id.example.com|bob"]}
+connections:
+  orders-db:
+    url: http://orders.internal:9000/mcp
+    credential: {header: Authorization, prefix: "Bearer ", value: env:ORDERS_TOKEN}
+    access: [{groups: [corp/engineering]}]
+    default: allow
+rules:
+  - name: never-drop
+    action: deny
+    match:
+      arguments: [{path: sql, matches: drop}]
+"""
+
+
+def problems(text: str) -> tuple[Problem, ...]:
+    with pytest.raises(ConfigError) as caught:
+        load(text)
+    return caught.value.problems
+
+
+def only(text: str) -> Problem:
+    found = problems(text)
+    assert len(found) == 1, found
+    return found[0]
+
+
+def changed(old: str, new: str) -> str:
+    assert old in GOOD
+    return GOOD.replace(old, new)
+
+
+def line_of(text: str, piece: str) -> int:
+    return next(number for number, line in enumerate(text.splitlines(), 1) if piece in line)
+
+
+def test_what_the_contract_calls_defaults_are_the_defaults() -> None:
+    config = load(
+        changed(
+            "    default: allow",
+            "    default: hold\n    default_approval: {require: {any_of: [{groups: [dba]}]}}",
+        )
+    )
+    connection = config.connections["orders-db"]
+    assert (connection.mode, connection.timeout, connection.pin_tools) == ("enforce", 60, True)
+    assert (connection.max_body, connection.max_answer) == (4 << 20, 32 << 20)
+    assert (connection.wait.default, connection.wait.ci, connection.wait.max) == (50, 1800, 3600)
+    assert connection.access[0].tools == ("*",)
+    approval = connection.default_approval
+    assert approval is not None
+    assert (approval.expires_after, approval.collect_within) == (1800, 600)
+    assert (approval.comment, approval.reason, approval.mfa) == ("required_on_deny", "optional", "optional")
+    assert approval.decide_in == ("slack", "dashboard", "api")
+    assert approval.require.places[0].count == 1
+    assert config.rules[0].mode == "enforce"
+    assert load("connections: {a: {url: 'http://a', default: allow}}").connections["a"].access == ()
+
+
+# What stands in GOOD, what stands there instead, the key that is named, and a piece of the reason.
+ARGUMENT = "rules.never-drop.match.arguments[0]"
+MATCH = "arguments: [{path: sql, matches: drop}]"
+WRONG = [
+    ("default: allow", "pin_tools: true", "connections.orders-db.default", "is required"),
+    ("default: allow", "default: maybe", "connections.orders-db.default", "must be allow, hold or deny"),
+    ("default: allow", "default: hold", "connections.orders-db.default_approval", "default is hold"),
+    ("url: http://orders.internal:9000/mcp", "timeout: 5s", "connections.orders-db.url", "is required"),
+    ("http://orders.internal:9000/mcp", "ftp://orders", "connections.orders-db.url", "absolute http"),
+    ("http://orders.internal", "http://me:pass@orders.internal", "connections.orders-db.url", "user name"),
+    ("orders-db:", "Orders_DB:", "connections.Orders_DB", "is not a name"),
+    ("orders-db:", "gateway:", "connections.gateway", "reserved"),
+    ("matches: drop", "matches: '(drop'", f"{ARGUMENT}.matches", "RE2"),
+    ("matches: drop", r"matches: '(a)\1'", f"{ARGUMENT}.matches", "RE2"),
+    ("path: sql", "path: a..b", f"{ARGUMENT}.path", "is not a path"),
+    (", matches: drop", "", ARGUMENT, "exactly one of"),
+    ("matches: drop", "matches: a, equals: b", ARGUMENT, "exactly one of"),
+    ("matches: drop", "sql_kind: [ddl]", f"{ARGUMENT}.sql_kind", "not available"),
+    ("matches: drop", "exists: false", f"{ARGUMENT}.exists", "takes only true"),
+    ("matches: drop", "gt: lots", f"{ARGUMENT}.gt", "must be a number"),
+    ("action: deny", "action: hold", "rules.never-drop.approval", "is required where action is hold"),
+    ("action: deny", "action: block", "rules.never-drop.action", "must be allow, deny or hold"),
+    ("name: never-drop", "name: Never", "rules.Never.name", "is not a name"),
+    (MATCH, "{}", "rules.never-drop.match", "must say something"),
+    (MATCH, "resources: ['*']", "rules.never-drop.match.resources", "tools/call"),
+    (MATCH, "methods: [tools/list]", "rules.never-drop.match.methods[0]", "not judged"),
+    (MATCH, "{methods: [prompts/get], tools: [x]}", "rules.never-drop.match.tools", "never holds"),
+    ("audiences: [holdgate]", "algorithms: [HS256]", "issuers.corp.algorithms[0]", "must be RS256"),
+    ("name: github", "name: corp", "issuers.corp.name", "stands twice"),
+    ("owned_by: [dba]", "owned_by: [nobody]", "issuers.github.owned_by[0]", "unknown local group"),
+    ("Alice@example.com", "Alice", "groups.dba.members[0]", "e-mail address or iss|sub"),
+]
+# The same for keys that are added to the connection.
+WRONG_CONNECTION = [
+    ("defalt: deny", "defalt", "unknown key"),
+    ("pin_tools: yes", "pin_tools", "true or false"),
+    ("timeout: 1 hour", "timeout", "a duration"),
+    ("timeout: 0s", "timeout", "more than zero"),
+    ("wait: {max: 90}", "wait.max", "a duration"),
+    ("max_body: 4MB", "max_body", "must be a size"),
+    ("mode: observe", "observe_until", "required"),
+    ("mode: observe\n    observe_until: soon", "observe_until", "must be a date"),
+    ("labels: [prod]", "labels", "a mapping"),
+    ("transport: stdio", "transport", "stdio is not"),
+]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "key", "reason"),
+    [
+        *WRONG,
+        *(
+            ("default: allow", f"default: allow\n    {added}", f"connections.orders-db.{key}", reason)
+            for added, key, reason in WRONG_CONNECTION
+        ),
+    ],
+)
+def test_a_problem_names_line_key_and_reason(old: str, new: str, key: str, reason: str) -> None:
+    text = changed(old, new)
+    found = only(text)
+    assert found.key == key
+    assert reason in found.reason
+    # A missing key has no line of its own: the block in which it is missing is named.
+    words = re.findall(r"[\w-]+", re.sub(r"\[\d+\]", "", key))
+    line = text.splitlines()[found.line - 1]
+    assert words[-1] in line or ("is required" in reason + found.reason and words[-2] in line)
+
+
+def test_the_line_is_that_of_the_key_itself() -> None:
+    text = changed("    default: allow", "    default: allow\n    wait:\n      default: 5s\n      max: soon")
+    assert only(text).line == line_of(text, "max: soon")
+    text = GOOD + "    message: x\n    mesage: y\n"
+    assert only(text) == Problem(line_of(text, "mesage"), "rules.never-drop.mesage", "unknown key")
+
+
+def test_a_required_key_that_is_missing_has_the_line_of_its_block() -> None:
+    text = changed("    match:\n      arguments: [{path: sql, matches: drop}]\n", "")
+    assert only(text) == Problem(line_of(text, "name: never-drop"), "rules.never-drop.match", "is required")
+
+
+def test_all_problems_are_listed_in_one_go_by_line() -> None:
+    text = GOOD.replace("default: allow", "default: maybe").replace("matches: drop", "matches: '('")
+    text = text.replace("login: true", "login: yes").replace("owned_by: [dba]", "owned_by: [x, y]")
+    found = problems(text)
+    assert [problem.line for problem in found] == [3, 4, 4, 12, 17]
+    assert str(found[0]) == "line 3: issuers.corp.login: must be true or false"
+
+
+def test_a_duplicate_key_is_an_error_on_the_line_of_the_second() -> None:
+    text = changed("default: allow", "default: allow\n    default: deny")
+    found = only(text)
+    assert found.key == "connections.orders-db.default"
+    assert found.line == line_of(text, "default: deny")
+    assert f"line {line_of(text, 'default: allow')}" in found.reason
+
+
+def test_a_duplicate_block_is_reported_once_and_its_contents_do_not_leak_into_the_first() -> None:
+    text = GOOD + "connections:\n  other: {default: nonsense}\n"
+    assert only(text).key == "connections"
+
+
+def test_words_such_as_yes_and_times_stay_words() -> None:
+    config = load(
+        changed("default: allow", "default: allow\n    labels: {yes: on, at: 22:30, n: 010, z: null}")
+    )
+    assert config.connections["orders-db"].labels == {"yes": "on", "at": "22:30", "n": "010", "z": "null"}
+
+
+@pytest.mark.parametrize("group", ["nobody", "corp", "corp/", "github/deployers", "other/x", "DBA"])
+def test_only_local_groups_and_those_of_a_login_issuer_can_decide(group: str) -> None:
+    rule = "approval: {require: {all_of: [{groups: [dba, corp/leads]}, {groups: ['GROUP']}]}}"
+    text = changed("action: deny", f"action: hold\n    {rule.replace('GROUP', group)}")
+    found = only(text)
+    assert found.key == "rules.never-drop.approval.require.all_of[1].groups[0]"
+    assert found.line == line_of(text, "approval:")
+    load(text.replace(f"'{group}'", "corp/security"))
+
+
+def test_roles_come_from_deciding_groups_only() -> None:
+    assert only(GOOD + "roles: {admin: [dba], auditor: [github/x]}\n").key == "roles.auditor[0]"
+
+
+def test_an_unknown_detector_is_an_error_with_its_line() -> None:
+    text = GOOD + "masking:\n  - name: cards\n    detectors:\n      - credit_card\n      - credit_cart\n"
+    found = only(text)
+    assert (found.line, found.key) == (line_of(text, "credit_cart"), "masking.cards.detectors[1]")
+    assert "credit_cart" in found.reason
+
+
+def test_a_masking_rule_that_hides_nothing_is_refused() -> None:
+    assert "hides nothing" in only(GOOD + "masking: [{name: x}]\n").reason
+
+
+@pytest.mark.parametrize("value", ["hunter2-secret", "vault:kv/x#y", "env:", "file:relative", "exec:a b", ""])
+def test_a_credential_is_a_reference_and_a_secret_is_never_quoted(value: str) -> None:
+    found = only(changed("env:ORDERS_TOKEN", json.dumps(value)))
+    assert found.key == "connections.orders-db.credential.value"
+    assert "hunter2" not in str(found)
+
+
+@pytest.mark.parametrize("value", ["env:A_1", "file:/run/secrets/x", "exec:orders-token"])
+def test_references_to_secrets_are_taken(value: str) -> None:
+    credential = load(changed("env:ORDERS_TOKEN", value)).connections["orders-db"].credential
+    assert credential is not None
+    assert credential.value == value
+
+
+def test_an_account_belongs_to_one_person() -> None:
+    people = "people: [{name: a, accounts: ['i|1', 'slack:T1/U1']}, {name: b, accounts: ['i|2', 'i|1']}]\n"
+    assert "i|1" in only(GOOD + people).reason
+
+
+def test_json_is_the_same_language() -> None:
+    document = {
+        "version": 1,
+        "connections": {
+            "a": {
+                "url": "http://a/mcp",
+                "default": "allow",
+                "pin_tools": False,
+                "description": "☃ 😀 \u2028 \\ud83d /",
+            }
+        },
+    }
+    for text in (
+        json.dumps(document),
+        json.dumps(document, ensure_ascii=False),
+        json.dumps(document, indent="\t"),
+    ):
+        connection = load(text).connections["a"]
+        assert connection.description == "☃ 😀 \u2028 \\ud83d /"
+        assert connection.pin_tools is False
+    assert only('{"version": 1,\n "version": 1}').line == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("", "empty"),
+        ("# nothing\n", "empty"),
+        ("- a\n", "must be a mapping"),
+        ("version\n", "must be a mapping"),
+        ("a: b: c\n", "is not YAML"),
+        ("a: 'b\n", "is not YAML"),
+        ("a: \x00\n", "is not YAML"),
+        ("version: 1\n---\nversion: 1\n", "second document"),
+        ("version: !!int 1\n", "tags"),
+        ("version: !!python/object/apply:os.system [id]\n", "tags"),
+        ("groups: &g {}\nconnections: *g\n", "anchor"),
+        ("? [a]\n: b\n", "a key must be plain text"),
+        ("a: \ud800\n", "not Unicode"),
+    ],
+)
+def test_text_that_is_not_the_plain_subset_of_yaml_is_refused(text: str, reason: str) -> None:
+    assert reason in problems(text)[0].reason
+
+
+LAUGHS = "a0: &a0 [x, x]\n" + "".join(
+    f"a{i}: &a{i} [*a{i - 1}, *a{i - 1}, *a{i - 1}]\n" for i in range(1, 60)
+)
+
+
+@pytest.mark.parametrize(
+    "text", [LAUGHS, "[" * 200_000, "{a: " * 200_000, "a:\n" * 200_000, "x" * (2 << 20), "- " * 100_000]
+)
+def test_hostile_text_is_refused_before_it_costs_anything(text: str) -> None:
+    started = time.perf_counter()
+    problems(text)
+    assert time.perf_counter() - started < 2
