@@ -7,6 +7,7 @@ Changing anything here changes a published format: tests/sessions/test_leaf.py p
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import re
 from collections.abc import Mapping
@@ -68,7 +69,7 @@ class Leaf:
 
 def timestamp(moment: datetime) -> str:
     """Return an aware datetime in the leaf's spelling, `2026-11-20T12:00:00.000000Z`."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return moment.astimezone(UTC).isoformat(timespec="microseconds")[:-6] + "Z"
 
 
 def moment(ts: str) -> datetime:
@@ -165,8 +166,7 @@ def _dump(document: dict[str, Any]) -> bytes:
 
 
 def _check(document: dict[str, Any]) -> None:
-    for name in _TEXT_FIELDS:
-        _check_text(name, document[name])
+    _check_texts([document[name] for name in _TEXT_FIELDS])
     if not _TIME.fullmatch(document["ts"]):
         msg = f"ts: not RFC 3339 in UTC with microseconds: {document['ts']!r}"
         raise LeafInvalid(msg)
@@ -180,7 +180,7 @@ def _check_policy(policy: Any) -> None:
     if not isinstance(policy, dict) or policy.keys() != {"digest", "revision"}:
         msg = "policy: not a digest and a revision"
         raise LeafInvalid(msg)
-    _check_text("policy digest", policy["digest"])
+    _check_texts([policy["digest"]])
     _check_count("policy revision", policy["revision"])
 
 
@@ -191,10 +191,9 @@ def _check_facts(facts: Any) -> None:
     for name, value in facts.items():
         _check_name(name)
         if isinstance(value, str):
-            _check_text(name, value)
+            _check_texts([value])
         elif isinstance(value, list):
-            for element in value:
-                _check_text(name, element)
+            _check_texts(value)
         elif isinstance(value, int):
             if not -MAX_INTEGER <= value <= MAX_INTEGER:
                 msg = f"{name}: beyond 2^53 - 1"
@@ -220,18 +219,25 @@ def _check_payloads(payloads: Any) -> None:
 
 
 def _check_name(name: Any) -> None:
-    if not isinstance(name, str) or not _NAME.fullmatch(name):
+    if not isinstance(name, str) or not _is_name(name):
         msg = f"not a name of a fact or payload: {name!r}"
         raise LeafInvalid(msg)
 
 
-def _check_text(name: str, value: Any) -> None:
-    if not isinstance(value, str):
-        msg = f"{name}: not a string"
-        raise LeafInvalid(msg)
+@functools.lru_cache(maxsize=1024)
+def _is_name(name: str) -> bool:
+    return _NAME.fullmatch(name) is not None
+
+
+def _check_texts(values: list[Any]) -> None:
+    try:
+        together = "".join(values)
+    except TypeError as error:
+        msg = f"not a string: {error}"
+        raise LeafInvalid(msg) from error
     # PostgreSQL's text cannot hold U+0000, and a projection must equal the leaf.
-    if "\x00" in value:
-        msg = f"{name}: holds U+0000"
+    if "\x00" in together:
+        msg = "a string holds U+0000"
         raise LeafInvalid(msg)
 
 

@@ -1,0 +1,56 @@
+"""Processes that write the same record and are killed in the middle of it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from django.db import connection, transaction
+
+from sessions import store
+from sessions.models import Entry, OpenCall
+from sessions.recovery import open_calls
+from tests.record import Log
+
+
+def database_url() -> str:
+    settings = connection.settings_dict
+    if connection.vendor == "sqlite":
+        return f"sqlite:///{settings['NAME']}"
+    login = f"{settings['USER']}:{settings['PASSWORD']}@{settings['HOST']}:{settings['PORT']}"
+    return f"postgresql://{login}/{settings['NAME']}"
+
+
+def start_writer() -> subprocess.Popen[str]:
+    environment = {**os.environ, "DATABASE_URL": database_url()}
+    return subprocess.Popen(
+        [sys.executable, "-m", "tests.record_writer"], stdout=subprocess.PIPE, text=True, env=environment
+    )
+
+
+@pytest.mark.promise("nothing-lost")
+def test_what_was_acknowledged_before_a_kill_is_there_and_the_open_call_is_known(log: Log) -> None:
+    writers = [start_writer() for _ in range(2)]
+    acknowledged: list[str] = []
+    for writer in writers:
+        assert writer.stdout is not None
+        acknowledged += [writer.stdout.readline().strip() for _ in range(50)]
+    for writer in writers:
+        writer.send_signal(signal.SIGKILL)
+        rest, _ = writer.communicate(timeout=20)
+        acknowledged += [line for line in rest.split("\n")[:-1] if line]
+    with transaction.atomic():
+        # The database may still be committing for the dead: it has this lock until it is done.
+        store.lock(connection, exclusive=True)
+    intents = set(Entry.objects.filter(kind="call.intent").values_list("call_id", flat=True))
+    ended = set(Entry.objects.filter(kind="call.result").values_list("call_id", flat=True))
+    assert set(acknowledged) <= intents
+    assert set(OpenCall.objects.values_list("call_id", flat=True)) == intents - ended
+    later = datetime.now(UTC) + timedelta(seconds=16)
+    assert {call.call_id for call in open_calls(now=later)} == intents - ended
+    log.sequencer.run_once()
+    assert log.verify() == []
