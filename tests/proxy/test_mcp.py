@@ -104,7 +104,7 @@ def test_a_rule_sees_the_name_and_the_arguments(method: str, params: Any, name: 
     assert (message.name, message.arguments) == (name, arguments)
 
 
-@pytest.mark.parametrize("identifier", [0, -1, 10**30, "", "x", "0"])
+@pytest.mark.parametrize("identifier", [0, -1, 10**30, "", "x", "0"], ids=repr)
 def test_strings_and_integers_are_ids(identifier: Any) -> None:
     assert parse(call(id=identifier)).id == identifier
 
