@@ -1,4 +1,7 @@
-"""The approvals API: list, detail with waiting, decide, cancel. Statuses and shapes are those of the contract."""
+"""The approvals API.
+
+List, detail with waiting, decide, cancel. Statuses and shapes are those of the contract.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +41,9 @@ from sessions.journal import RecordUnavailable
 MAX_WAIT = 60
 RETRY_AFTER = 5
 
-_WAIT = OpenApiParameter("wait", OpenApiTypes.INT, description="Seconds, at most 60, to wait for another status.")
+_WAIT = OpenApiParameter(
+    "wait", OpenApiTypes.INT, description="Seconds, at most 60, to wait for another status."
+)
 _LISTED = [
     OpenApiParameter(name, OpenApiTypes.STR, description=text)
     for name, text in (
@@ -119,11 +124,11 @@ _approval = Approval.as_view()
 async def approval(request: HttpRequest, approval_id: str) -> Response:
     """Answer for one approval, waiting in the event loop if that was asked for.
 
-    Each rendering is a call of the plain view, which checks anew who may see it; no thread and no connection to the
-    database is at work in between.
+    Each rendering is a call of the plain view, which checks anew who may see it; no thread and no connection
+    to the database is at work in between.
     """
     view = sync_to_async(_approval, thread_sensitive=True)
-    response = cast("Response", await view(request, approval_id=approval_id))
+    response = await view(request, approval_id=approval_id)
     if response.status_code != http.HTTP_200_OK or request.method != "GET" or "wait" not in request.GET:
         return response
     before = response.data["status"]
@@ -133,7 +138,7 @@ async def approval(request: HttpRequest, approval_id: str) -> Response:
     with runtime().waiting.watch(approval_id, response.data["version"]) as event:
         while True:
             # Registered first, then read: no decision falls in between.
-            response = cast("Response", await view(request, approval_id=approval_id))
+            response = await view(request, approval_id=approval_id)
             left = deadline - time.monotonic()
             if left <= 0 or response.status_code != http.HTTP_200_OK or response.data["status"] != before:
                 return response
@@ -198,7 +203,9 @@ class Cancel(APIView):
             return unrecorded(row)
         match outcome:
             case services.NotFound():
-                return Response(refusal("forbidden", "Only the requester can withdraw it.", request=row), status=403)
+                return Response(
+                    refusal("forbidden", "Only the requester can withdraw it.", request=row), status=403
+                )
             case services.TooLate():
                 return Response(rendered(request, found(request, approval_id)), status=409)
             case _:
@@ -207,5 +214,9 @@ class Cancel(APIView):
 
 def unrecorded(row: ApprovalRequest) -> Response:
     """Answer that the record could not be written, so that nothing was counted."""
-    body = refusal("record_unavailable", "The record cannot be written now; nothing was counted.", request=row)
-    return Response(body | {"retry_after": RETRY_AFTER}, status=503, headers={"Retry-After": str(RETRY_AFTER)})
+    body = refusal(
+        "record_unavailable", "The record cannot be written now; nothing was counted.", request=row
+    )
+    return Response(
+        body | {"retry_after": RETRY_AFTER}, status=503, headers={"Retry-After": str(RETRY_AFTER)}
+    )

@@ -19,7 +19,10 @@ class PersonBackend(BaseBackend):
         return Person.objects.filter(pk=user_id, is_active=True).first()
 
     def has_perm(self, user_obj: Any, perm: str, obj: Any = None) -> bool:
-        """Say yes to the admins of the current policy. What no admin may do, the admin pages refuse themselves."""
+        """Say yes to the admins of the current policy.
+
+        What no admin may do, the admin pages refuse themselves.
+        """
         if not isinstance(user_obj, Person) or not user_obj.is_active:
             return False
         policy = runtime().policies.current.policy

@@ -32,7 +32,11 @@ STANDINGS: dict[Status, tuple[str, str, str]] = {
         "Superseded",
         "The rule, the tool or somebody's standing changed. Nothing was run under this request.",
     ),
-    Status.LAPSED: ("", "Lapsed", "It was approved, but its caller did not come back in time. Nothing was run."),
+    Status.LAPSED: (
+        "",
+        "Lapsed",
+        "It was approved, but its caller did not come back in time. Nothing was run.",
+    ),
     Status.REVOKED: ("stop", "Revoked", "The approval was taken back before anything was run."),
     Status.EXECUTING: ("wait", "Running", "It was approved and is running now."),
     Status.EXECUTED: ("go", "Approved and run", "It was run once, and the upstream answered."),
@@ -40,7 +44,7 @@ STANDINGS: dict[Status, tuple[str, str, str]] = {
     Status.OUTCOME_UNKNOWN: (
         "stop",
         "Outcome unknown",
-        "It was sent, and no complete answer came back. Whether it took effect is not known; it is never re-sent.",
+        "It was sent, and no complete answer came back. Whether it took effect is not known.",
     ),
 }
 
@@ -133,6 +137,17 @@ class Card:
     def parts(self) -> tuple[Part, ...]:
         return parts_of(self.request.terms["require"], self.votes)
 
+    @cached_property
+    def approved_already(self) -> bool:
+        """Whether the viewer has approved, and others must too."""
+        mine = (self.caller.iss, self.caller.sub)
+        return any((vote.iss, vote.sub) == mine and vote.decision == "approve" for vote in self.votes)
+
+    @property
+    def age(self) -> float:
+        """Seconds since it was asked."""
+        return (self.now - self.request.created_at).total_seconds()
+
     @property
     def deadline(self) -> datetime | None:
         """The moment that the countdown runs to, if anything still runs."""
@@ -197,7 +212,9 @@ class Sheet(Card):
     @property
     def reads_session(self) -> bool:
         """Whether the viewer may open the recorded session that the call belongs to."""
-        is_caller = self.request.requester_iss == self.caller.iss and self.request.requester_sub == self.caller.sub
+        is_caller = (
+            self.request.requester_iss == self.caller.iss and self.request.requester_sub == self.caller.sub
+        )
         return is_caller or bool(roles_of(self.caller, self.policy) & {"auditor", "admin"})
 
     @property
@@ -208,7 +225,9 @@ class Sheet(Card):
     @cached_property
     def twins(self) -> list[ApprovalRequest]:
         """Identical calls that are waiting too; each needs its own decision."""
-        same = visible_to(self.caller, self.policy).filter(call_digest=self.request.call_digest, status=Status.PENDING)
+        same = visible_to(self.caller, self.policy).filter(
+            call_digest=self.request.call_digest, status=Status.PENDING
+        )
         return list(same.exclude(pk=self.request.pk)[:EARLIER])
 
     @cached_property

@@ -1,4 +1,7 @@
-"""What every page shows around its content: who is signed in, which roles they have, what time the server has."""
+"""What every page shows around its content.
+
+Who is signed in, which roles they have, what time the server has.
+"""
 
 from __future__ import annotations
 

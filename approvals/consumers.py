@@ -1,5 +1,5 @@
-"""The live inbox: a WebSocket that carries hints and nothing else. The page then fetches what it shows over HTTP,
-where it is checked again who may see it."""
+"""The live inbox: a WebSocket that carries hints and nothing else. The page then fetches what it shows over
+HTTP, where it is checked again who may see it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from channels.generic.websocket import AsyncJsonWebsocketConsumer
 from django.conf import settings
 
-from approvals.origins import host_allowed, origin_allowed
+from approvals.origins import Own, host_allowed, origin_allowed
 from approvals.runtime import runtime
 from approvals.waiting import Waiting
 
@@ -35,11 +35,14 @@ def _listen() -> None:
         waiting.listen(_tell)
 
 
-class InboxConsumer(AsyncJsonWebsocketConsumer):  # type: ignore[misc] # channels' stubs leave its bases untyped
+class InboxConsumer(AsyncJsonWebsocketConsumer):
     """One open page of a signed-in person."""
 
     async def connect(self) -> None:
-        """Accept signed-in people from our own pages; a page of another site could ride on the session cookie."""
+        """Accept signed-in people from our own pages.
+
+        A page of another site could ride on the session cookie.
+        """
         if not self._is_ours():
             await self.close(FOREIGN)
         elif not getattr(self.scope.get("user"), "is_authenticated", False):
@@ -52,8 +55,8 @@ class InboxConsumer(AsyncJsonWebsocketConsumer):  # type: ignore[misc] # channel
     def _is_ours(self) -> bool:
         headers = {name: value.decode("latin-1") for name, value in self.scope["headers"]}
         host, origin = headers.get(b"host", ""), headers.get(b"origin", "")
-        known = {"public_url": settings.PUBLIC_URL, "extra_hosts": settings.EXTRA_HOSTS}
-        return host_allowed(host, **known) and origin_allowed(origin, host, **known)
+        own = Own(settings.PUBLIC_URL, settings.EXTRA_HOSTS)
+        return host_allowed(host, own) and origin_allowed(origin, host, own)
 
     async def disconnect(self, code: int) -> None:
         """Forget the page."""

@@ -1,8 +1,8 @@
 """Untrusted text made legible for a person who decides on it. Pure: text in, pieces and fields out.
 
-What a call carries is written by whoever calls. Characters that are invisible, that turn the direction of the text, or
-that pretend to be other letters would let the eye approve something else than what runs; so they are named here, and
-long runs of blank space, which push text out of sight, are counted instead of shown.
+What a call carries is written by whoever calls. Characters that are invisible, that turn the direction of the
+text, or that pretend to be other letters would let the eye approve something else than what runs; so they are
+named here, and long runs of blank space, which push text out of sight, are counted instead of shown.
 """
 
 from __future__ import annotations
@@ -10,15 +10,17 @@ from __future__ import annotations
 import json
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 MAX_LEAVES = 60
 GLANCE = 160
 LONG_TEXT = 4_000
+SHORT_TEXT = 48
 
-# Not of the classes that are hidden by nature, and blank all the same: fillers, the blank Braille cell, a joiner.
+# Not of the classes that are hidden by nature, and blank all the same: fillers, the blank Braille cell, a
+# joiner.
 _BLANK = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
 _SELECTORS = re.compile("[\ufe00-\ufe0f\U000e0100-\U000e01ef]")
 _HIDDEN_CLASSES = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp", "Zs"})
@@ -28,10 +30,12 @@ _WORD = re.compile(r"\w+")
 _SIMPLE_NAME = re.compile(r"[\w-]+")
 _SQL_NAME = re.compile(r"sql|query|statement", re.IGNORECASE)
 _SQL_START = re.compile(
-    r"\s*(select|insert|update|delete|drop|alter|create|truncate|grant|revoke|with|merge|explain)\s", re.IGNORECASE
+    r"\s*(select|insert|update|delete|drop|alter|create|truncate|grant|revoke|with|merge|explain)\s",
+    re.IGNORECASE,
 )
 _SQL_VERB = re.compile(
-    r"\b(insert|update|delete|drop|alter|create|truncate|grant|revoke|merge|replace|call|copy)\b", re.IGNORECASE
+    r"\b(insert|update|delete|drop|alter|create|truncate|grant|revoke|merge|replace|call|copy)\b",
+    re.IGNORECASE,
 )
 
 
@@ -53,6 +57,11 @@ class Field:
     value: tuple[Piece, ...]
     size: int
     lines: int = 1
+
+    @property
+    def is_short(self) -> bool:
+        """Whether name and value fit one line."""
+        return self.lines == 1 and self.size <= SHORT_TEXT and self.kind != "SQL"
 
     @property
     def is_long(self) -> bool:
@@ -90,7 +99,9 @@ def _visible(text: str, sql: bool) -> Iterator[Piece]:
             continue
         yield from _words(plain, sql)
         plain = ""
-        yield Piece(f"U+{ord(character):04X}", "mark", unicodedata.name(character, "control or unassigned character"))
+        yield Piece(
+            f"U+{ord(character):04X}", "mark", unicodedata.name(character, "control or unassigned character")
+        )
     yield from _words(plain, sql)
 
 
@@ -103,7 +114,7 @@ def _is_hidden(character: str) -> bool:
 
 
 def _words(text: str, sql: bool) -> Iterator[Piece]:
-    """Mark words that mix Latin letters with letters of another script, and the verbs of SQL that change something."""
+    """Mark words that mix Latin letters with another script, and the verbs of SQL that change things."""
     at = 0
     for word in _WORD.finditer(text):
         kind, note = _of_word(word[0], sql)
@@ -137,7 +148,8 @@ def whole(document: str) -> tuple[Piece, ...]:
 def fields(document: str) -> tuple[Field, ...]:
     """Return the arguments of a call, given as a JSON document, one field for each leaf.
 
-    A document that is no JSON object, or has more leaves than a person would read one by one, becomes one field.
+    A document that is no JSON object, or has more leaves than a person would read one by one, becomes one
+    field.
     """
     try:
         value = json.loads(document, parse_int=_Spelled, parse_float=_Spelled)
@@ -168,7 +180,9 @@ def _leaf(name: str, value: Any) -> Field:
         case _Spelled():
             return _field(name, str(value), "number")
         case str():
-            looks_like_sql = bool(_SQL_START.match(value)) or (bool(_SQL_NAME.fullmatch(name)) and " " in value)
+            looks_like_sql = bool(_SQL_START.match(value)) or (
+                bool(_SQL_NAME.fullmatch(name)) and " " in value
+            )
             return _field(name, value, "SQL" if looks_like_sql else "text")
         case bool():
             return _field(name, "true" if value else "false", "boolean")
@@ -201,10 +215,16 @@ def _pretty(value: Any, indent: str = "") -> str:
 
 
 def glance(document: str) -> tuple[Piece, ...]:
-    """Return the arguments in one short line for a list: the values in their order, shortened."""
-    shown = []
-    for field in fields(document):
-        text = "".join(f"⟨{piece.text}⟩" if piece.kind == "mark" else piece.text for piece in field.value)
-        shown.append(" ".join(text.split()))
-    line = " · ".join(filter(None, shown))
+    """Return the arguments in one short line for a list: SQL as it is, everything else as name and value."""
+    found = sorted(fields(document), key=lambda field: field.kind != "SQL")
+    shown = [
+        _flat(field.value) if field.kind == "SQL" else f"{_flat(field.name)}: {_flat(field.value)}"
+        for field in found
+    ]
+    line = " · ".join(shown)
     return (Piece(line[:GLANCE] + ("…" if len(line) > GLANCE else "")),) if line else ()
+
+
+def _flat(found: Iterable[Piece]) -> str:
+    text = "".join(f"⟨{piece.text}⟩" if piece.kind == "mark" else piece.text for piece in found)
+    return " ".join(text.split())

@@ -1,4 +1,7 @@
-"""Lists of the API: newest first, by cursor, with named filters; an unknown filter is an error and not ignored."""
+"""Lists of the API.
+
+Newest first, by cursor, with named filters; an unknown filter is an error and not ignored.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +32,10 @@ class Listing:
 
     @classmethod
     def of(cls, query: Mapping[str, str], allowed: Sequence[str] = FILTERS) -> Self:
-        """Read the query parameters. Raises ValidationError for unknown ones and for values that cannot be."""
+        """Read the query parameters.
+
+        Raises ValidationError for unknown ones and for values that cannot be.
+        """
         if unknown := sorted(set(query) - {*allowed, "cursor", "limit"}):
             raise ValidationError({name: ["unknown filter"] for name in unknown})
         limit = query.get("limit", str(PAGE))

@@ -9,6 +9,7 @@ from django.contrib.auth.models import AbstractBaseUser, BaseUserManager
 from django.db import models
 from django.db.models import Q
 
+from approvals.quorum import Quorum
 from approvals.states import LIVE, Status
 from sessions.ids import uuid7
 
@@ -201,10 +202,8 @@ class ApprovalRequest(models.Model):
         return f"{self.tool} on {self.connection}"
 
     @property
-    def quorum(self) -> "Quorum":
+    def quorum(self) -> Quorum:
         """Return who must decide, as the rule said when this was asked."""
-        from approvals.quorum import Quorum
-
         return Quorum.parse(self.terms["require"])
 
 

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import dataclass
 from urllib.parse import SplitResult, urlsplit
 
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 PORTS = {"http": 80, "https": 443}
 
 
-def host_allowed(host: str, *, public_url: str, extra_hosts: Collection[str] = ()) -> bool:
+@dataclass(frozen=True, slots=True)
+class Own:
+    """Our own address, and the further names under which we may be called."""
+
+    public_url: str
+    extra_hosts: Collection[str] = ()
+
+
+def host_allowed(host: str, own: Own) -> bool:
     """Say whether a Host header names this gateway; the port does not count.
 
     Without a public URL only names of this machine itself do, so that a page of the web that had its own name
@@ -18,23 +27,23 @@ def host_allowed(host: str, *, public_url: str, extra_hosts: Collection[str] = (
     name = _split(f"//{host}").hostname
     if not name:
         return False
-    own = _split(public_url).hostname
-    return name in ({own} if own else LOOPBACK) or name in {extra.lower() for extra in extra_hosts}
+    ours = _split(own.public_url).hostname
+    return name in ({ours} if ours else LOOPBACK) or name in {extra.lower() for extra in own.extra_hosts}
 
 
-def origin_allowed(origin: str, host: str, *, public_url: str, extra_hosts: Collection[str] = ()) -> bool:
+def origin_allowed(origin: str, host: str, own: Own) -> bool:
     """Say whether a page of this web origin (RFC 6454) may act here; scheme, name and port must be equal.
 
-    Without a public URL the origin must name the very host and port that was called. For an extra host any port and
-    scheme will do: it stands behind a proxy that we know nothing of.
+    Without a public URL the origin must name the very host and port that was called. For an extra host any
+    port and scheme will do: it stands behind a proxy that we know nothing of.
     """
     parts = _split(origin)
     if parts.scheme not in PORTS or not parts.hostname or parts.path or parts.query:
         return False
-    if parts.hostname in {extra.lower() for extra in extra_hosts}:
+    if parts.hostname in {extra.lower() for extra in own.extra_hosts}:
         return True
-    own = _split(public_url or f"{parts.scheme}://{host}")
-    return _origin(parts) == _origin(own) and host_allowed(parts.netloc, public_url=public_url)
+    ours = _split(own.public_url or f"{parts.scheme}://{host}")
+    return _origin(parts) == _origin(ours) and host_allowed(parts.netloc, own)
 
 
 def _origin(parts: SplitResult) -> tuple[str, str, int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from typing import IO, Any, ClassVar, cast
+from typing import IO, Any, cast
 
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
@@ -19,6 +19,7 @@ from rest_framework.views import APIView
 
 from approvals.config.document import diff, document, dump, parse_document
 from approvals.config.loader import ConfigError, load
+from approvals.config.schema import Config
 from approvals.drafts import replace_drafts
 from approvals.listing import Listing
 from approvals.models import PolicyRevision
@@ -35,9 +36,14 @@ _ETAG = re.compile(r'(?:W/)?"(\d{1,9})"')
 
 
 class _Text(BaseParser):
-    """Hands the body on as text: the loader of holdgate.yaml reads JSON too, and says line and key of a problem."""
+    """Hands the body on as text.
 
-    def parse(self, stream: IO[Any], media_type: str | None = None, context: Mapping[str, Any] | None = None) -> str:
+    The loader of holdgate.yaml reads JSON too, and says line and key of a problem.
+    """
+
+    def parse(
+        self, stream: IO[Any], media_type: str | None = None, context: Mapping[str, Any] | None = None
+    ) -> Any:
         """Return the body. Bytes that are not UTF-8 become characters that the loader refuses."""
         return str(stream.read(MAX_DOCUMENT + 1).decode("utf-8", "replace"))
 
@@ -61,7 +67,9 @@ class YamlRenderer(BaseRenderer):
     format = "yaml"
     charset = "utf-8"
 
-    def render(self, data: Any, accepted_media_type: str | None = None, renderer_context: Any = None) -> bytes:
+    def render(
+        self, data: Any, accepted_media_type: str | None = None, renderer_context: Any = None
+    ) -> bytes:
         """Return the bytes of the answer."""
         return (data if isinstance(data, str) else json.dumps(data, default=str)).encode()
 
@@ -77,8 +85,8 @@ def require_role(request: Request, *roles: str) -> Caller:
 class PolicyView(APIView):
     """The configuration in force, in the language of holdgate.yaml."""
 
-    parser_classes: ClassVar[list[type[BaseParser]]] = [YamlText, JsonText]
-    renderer_classes: ClassVar[list[type[BaseRenderer]]] = [JSONRenderer, YamlRenderer]
+    parser_classes = [YamlText, JsonText]
+    renderer_classes = [JSONRenderer, YamlRenderer]
     content_negotiation_class = DefaultContentNegotiation
 
     @extend_schema(responses={200: OpenApiTypes.OBJECT})
@@ -92,7 +100,9 @@ class PolicyView(APIView):
 
     @extend_schema(
         request=OpenApiTypes.OBJECT,
-        parameters=[OpenApiParameter("If-Match", OpenApiTypes.STR, OpenApiParameter.HEADER, description="the ETag")],
+        parameters=[
+            OpenApiParameter("If-Match", OpenApiTypes.STR, OpenApiParameter.HEADER, description="the ETag")
+        ],
         responses={200: OpenApiTypes.OBJECT, 400: OpenApiTypes.OBJECT, 412: OpenApiTypes.OBJECT},
     )
     def put(self, request: Request) -> Response:
@@ -100,35 +110,55 @@ class PolicyView(APIView):
         caller = require_role(request, "admin")
         text = cast("str", request.data)
         if len(text) > MAX_DOCUMENT:
-            return Response(refusal("too_large", f"The document is larger than {MAX_DOCUMENT} bytes."), status=413)
+            return Response(
+                refusal("too_large", f"The document is larger than {MAX_DOCUMENT} bytes."), status=413
+            )
         try:
             config = load(text, detectors=DETECTORS)
         except ConfigError as error:
             messages = [str(problem) for problem in error.problems]
-            return Response(refusal("invalid_request", "; ".join(messages)) | {"messages": messages}, status=400)
+            return Response(
+                refusal("invalid_request", "; ".join(messages)) | {"messages": messages}, status=400
+            )
         expected, problem = _expected(request.headers.get("If-Match"))
         if problem is not None:
             return problem
         house = runtime()
         try:
-            published = publish(house.journal, house.policies, config, author=caller.key, expected=expected)
+            published = publish(
+                house.journal, house.policies, lambda: _drafted(config), author=caller.key, expected=expected
+            )
         except RevisionConflict as conflict:
-            return Response(refusal("invalid_request", str(conflict)) | {"revision": conflict.current}, status=412)
+            return Response(
+                refusal("invalid_request", str(conflict)) | {"revision": conflict.current}, status=412
+            )
         except RecordUnavailable:
-            return Response(refusal("record_unavailable", "The record cannot be written; nothing changed."), status=503)
-        replace_drafts(config)
+            return Response(
+                refusal("record_unavailable", "The record cannot be written; nothing changed."), status=503
+            )
         changed = [str(change) for change in published.changes]
         body = {"revision": published.revision, "changed": changed}
         return Response(body, headers={"ETag": f'"{published.revision}"'})
 
 
+def _drafted(config: Config) -> Config:
+    """Make the drafts equal to the configuration, in the transaction that publishes it."""
+    replace_drafts(config)
+    return config
+
+
 def _expected(header: str | None) -> tuple[int | None, Response | None]:
-    """Read If-Match: the revision that the caller has read, None for any; or the answer to a header of another form."""
+    """Read If-Match.
+
+    The revision that the caller has read, None for any; or the answer to a header of another form.
+    """
     if header is None or header.strip() == "*":
         return None, None
     found = _ETAG.fullmatch(header.strip())
     if found is None:
-        return None, Response(refusal("invalid_request", 'If-Match must be a revision such as "7".'), status=400)
+        return None, Response(
+            refusal("invalid_request", 'If-Match must be a revision such as "7".'), status=400
+        )
     return int(found[1]), None
 
 
@@ -137,7 +167,10 @@ class Revisions(APIView):
 
     @extend_schema(responses={200: OpenApiTypes.OBJECT})
     def get(self, request: Request) -> Response:
-        """List revisions, newest first: number, author, time, digest, and what changed against the one before."""
+        """List revisions, newest first.
+
+        Number, author, time, digest, and what changed against the one before.
+        """
         require_role(request, "admin", "auditor")
         listing = Listing.of(request.query_params, ())
         if listing.cursor and not listing.cursor.isdecimal():
@@ -156,6 +189,7 @@ def _revision(row: PolicyRevision) -> dict[str, Any]:
         "created_at": row.created_at.isoformat(),
         "digest": row.digest,
         "diff": [
-            {"kind": c.kind, "name": c.name, "action": c.action, "before": c.before, "after": c.after} for c in changes
+            {"kind": c.kind, "name": c.name, "action": c.action, "before": c.before, "after": c.after}
+            for c in changes
         ],
     }

@@ -1,4 +1,7 @@
-"""The record as people read it: the list of sessions, and one session step by step. Payloads are the masked ones."""
+"""The record as people read it.
+
+The list of sessions, and one session step by step. Payloads are the masked ones.
+"""
 
 from __future__ import annotations
 
@@ -27,6 +30,7 @@ from sessions.models import RecordedSession
 from sessions.selectors import RecordedEntry
 
 STEPS = 500
+OPEN_BYTES = 1_500
 # Kind of entry: how it looks, and what it means.
 KINDS: dict[str, tuple[str, str]] = {
     "session.started": ("", "Session began"),
@@ -57,7 +61,8 @@ class Step:
     """One entry of the record on the replay page."""
 
     entry: RecordedEntry
-    payloads: tuple[tuple[str, tuple[Piece, ...]], ...]
+    payloads: tuple[tuple[str, tuple[tuple[Piece, ...], bool]], ...]
+    """Name, text, and whether it is short enough to be open at first."""
     erased: tuple[str, ...]
 
     @property
@@ -74,13 +79,17 @@ class Step:
 
     @property
     def facts(self) -> list[tuple[str, object]]:
-        return sorted((name, value) for name, value in self.entry.leaf.facts.items() if value not in (None, "", []))
+        return sorted(
+            (name, value) for name, value in self.entry.leaf.facts.items() if value not in (None, "", [])
+        )
 
 
 def step(entry: RecordedEntry, *, sees_payloads: bool) -> Step:
     """Return the step of an entry; without payloads for who must not see them."""
     bodies = sorted(entry.payloads.items()) if sees_payloads else []
-    shown = tuple((name, whole(body.decode("utf-8", "replace"))) for name, body in bodies)
+    shown = tuple(
+        (name, (whole(body.decode("utf-8", "replace")), len(body) <= OPEN_BYTES)) for name, body in bodies
+    )
     return Step(entry, shown, tuple(sorted(entry.leaf.payloads.keys() - entry.payloads.keys())))
 
 
@@ -117,14 +126,22 @@ def sessions(request: HttpRequest) -> HttpResponse:
     except selectors.CursorInvalid as error:
         raise Http404 from error
     names = sorted(policy.config.connections) if reads_all(caller, policy) else []
-    context = {"rows": rows, "next": following, "connections": names, "chosen": request.GET.get("connection", "")}
+    context = {
+        "rows": rows,
+        "next": following,
+        "connections": names,
+        "chosen": request.GET.get("connection", ""),
+    }
     return render(request, "sessions/list.html", context | {"own": own, "all": reads_all(caller, policy)})
 
 
 @require_GET
 @login_required
 def session(request: HttpRequest, session_id: str) -> HttpResponse:
-    """Replay one session. That somebody read the session of another is itself recorded, before it is shown."""
+    """Replay one session.
+
+    That somebody read the session of another is itself recorded, before it is shown.
+    """
     caller, policy = viewer(request)
     row = readable(session_id, caller, policy)
     if row is None:
@@ -132,10 +149,17 @@ def session(request: HttpRequest, session_id: str) -> HttpResponse:
     if row.actor != keys.actor(caller.key) and not _recorded_read(caller, policy, row):
         return render(request, "503.html", status=503)
     after = request.GET.get("after", "0")
-    entries = selectors.entries_of_session(row.pk, after=int(after) if after.isdecimal() else 0, limit=STEPS + 1)
+    entries = selectors.entries_of_session(
+        row.pk, after=int(after) if after.isdecimal() else 0, limit=STEPS + 1
+    )
     shown = sees_payloads(row, caller, policy)
     steps = [step(entry, sees_payloads=shown) for entry in entries[:STEPS]]
-    context: dict[str, Any] = {"session": row, "steps": steps, "sees_payloads": shown, "who": _who(entries, shown)}
+    context: dict[str, Any] = {
+        "session": row,
+        "steps": steps,
+        "sees_payloads": shown,
+        "who": _who(entries, shown),
+    }
     context["more"] = steps[-1].entry.id if len(entries) > STEPS else None
     return render(request, "sessions/replay.html", context)
 

@@ -22,7 +22,10 @@ _groups: dict[str, frozenset[str]] = {}
 
 
 def visible_to(caller: Caller, policy: Policy) -> QuerySet[ApprovalRequest]:
-    """Return the requests that a caller may see: their own, those they could decide, or all for admin and auditor."""
+    """Return the requests that a caller may see.
+
+    Their own, those they could decide, or all for admin and auditor.
+    """
     rows: QuerySet[ApprovalRequest] = ApprovalRequest.objects.all()
     if roles_of(caller, policy) & {"admin", "auditor"}:
         return rows
@@ -33,7 +36,7 @@ def visible_to(caller: Caller, policy: Policy) -> QuerySet[ApprovalRequest]:
 
 
 def _asked_by(caller: Caller, policy: Policy) -> Q:
-    """Select what the caller, or the same person under another account, asked for or had asked for by a job."""
+    """Select what the caller, or the same person under another account, asked for, also through a job."""
     asked = Q()
     for account in linked_accounts(caller.key, policy.config):
         issuer, _, subject = account.partition("|")

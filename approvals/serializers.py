@@ -29,7 +29,7 @@ class VoteSerializer(serializers.Serializer[Any]):
     by = serializers.CharField()
     display = serializers.CharField()
     decision = serializers.ChoiceField(["approve", "deny"])
-    comment = serializers.CharField(allow_null=True)
+    comment = serializers.CharField()
     via = serializers.CharField()
     at = serializers.DateTimeField()
 
@@ -90,7 +90,9 @@ class RefusalSerializer(serializers.Serializer[Any]):
     url = serializers.CharField(allow_null=True)
 
 
-def approval_document(request: ApprovalRequest, caller: Caller, policy: Policy, *, public_url: str) -> dict[str, Any]:
+def approval_document(
+    request: ApprovalRequest, caller: Caller, policy: Policy, *, public_url: str
+) -> dict[str, Any]:
     """Return an approval as this caller may see it."""
     shown = sees_payload(request, caller, policy)
     document = {
@@ -115,7 +117,7 @@ def approval_document(request: ApprovalRequest, caller: Caller, policy: Policy, 
                 "by": f"{vote.iss}|{vote.sub}",
                 "display": vote.display,
                 "decision": vote.decision,
-                "comment": vote.comment if shown else None,
+                "comment": vote.comment,
                 "via": vote.via,
                 "at": vote.at,
             }
@@ -139,7 +141,9 @@ def _arguments(request: ApprovalRequest) -> Any:
         return request.arguments
 
 
-def refusal(reason: str, message: str, *, request: ApprovalRequest | None = None, url: str | None = None) -> dict[str, Any]:
+def refusal(
+    reason: str, message: str, *, request: ApprovalRequest | None = None, url: str | None = None
+) -> dict[str, Any]:
     """Return the refusal object of the contract: nothing was executed by what was refused here."""
     return {
         "reason": reason,

@@ -1,4 +1,7 @@
-"""The pages of approvals: inbox, detail, and the form post that decides. They only render; services decide."""
+"""The pages of approvals.
+
+Inbox, detail, and the form post that decides. They only render; services decide.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +30,9 @@ OPEN_SHOWN = 200
 PAGE = 50
 RECENT = 8
 SHOWS = {"mine": "Mine to decide", "asked": "I asked", "all": "Everything"}
-NOT_COUNTED = "The record cannot be written at the moment, so your decision was not counted. Please try again."
+NOT_COUNTED = (
+    "The record cannot be written at the moment, so your decision was not counted. Please try again."
+)
 
 
 def viewer(request: HttpRequest) -> tuple[Caller, Policy]:
@@ -39,7 +44,10 @@ def viewer(request: HttpRequest) -> tuple[Caller, Policy]:
 @require_GET
 @login_required
 def inbox(request: HttpRequest) -> HttpResponse:
-    """Show what waits for the viewer; `show=asked` what they asked for, `show=all` everything they may see."""
+    """Show what waits for the viewer.
+
+    `show=asked` what they asked for, `show=all` everything they may see.
+    """
     caller, policy = viewer(request)
     show = request.GET.get("show", "mine")
     if show not in SHOWS:
@@ -48,7 +56,7 @@ def inbox(request: HttpRequest) -> HttpResponse:
     rows = visible_to(caller, policy).prefetch_related("votes")
     waiting = rows.filter(status=Status.PENDING, expires_at__gt=now).order_by("expires_at")[:OPEN_SHOWN]
     pending = [Card(row, caller, policy, now) for row in waiting]
-    mine = [card for card in pending if not card.why_not]
+    mine = [card for card in pending if not card.why_not and not card.approved_already]
     context: dict[str, Any] = {"show": show, "shows": SHOWS, "mine": mine, "others": len(pending) - len(mine)}
     if show == "mine":
         recent = rows.exclude(status=Status.PENDING).order_by("-id")[:RECENT]

@@ -1,4 +1,7 @@
-"""A page that lists the API. Self-made and small: it needs no script and no other host, as the CSP demands."""
+"""A page that lists the API.
+
+Self-made and small: it needs no script and no other host, as the CSP demands.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +44,11 @@ def _operation(method: str, path: str, described: dict[str, Any]) -> Operation:
         if parameter["in"] != "path"
     )
     return Operation(
-        method.upper(), path, described.get("description", ""), parameters, tuple(sorted(described["responses"]))
+        method.upper(),
+        path,
+        described.get("description", ""),
+        parameters,
+        tuple(sorted(described["responses"])),
     )
 
 

@@ -1,4 +1,5 @@
-"""Who calls the API: a bearer token of a configured issuer, as on the data path, or a person's browser session.
+"""Who calls the API: a bearer token of a configured issuer, as on the data path, or a person's browser
+session.
 
 Both leave the `Caller` in `request.auth`, which is all that the API looks at.
 """
@@ -61,7 +62,10 @@ class BrowserAuthentication(SessionAuthentication):
     """The session of a signed-in person; what changes something needs the CSRF token."""
 
     def authenticate(self, request: Request) -> tuple[Person, Caller] | None:
-        """Return person and caller; None when nobody is signed in. Raises PermissionDenied without CSRF token."""
+        """Return person and caller.
+
+        None when nobody is signed in. Raises PermissionDenied without CSRF token.
+        """
         found = super().authenticate(request)
         if found is None or not isinstance(found[0], Person):
             return None

@@ -1,12 +1,13 @@
 """What every page and API answer goes through: our own hosts and origins only, static files, a strict CSP.
 
-All of it works in both of Django's modes. A middleware that knows only the synchronous one would hold a thread for as
-long as an asynchronous view below it waits.
+All of it works in both of Django's modes. A middleware that knows only the synchronous one would hold a
+thread for as long as an asynchronous view below it waits.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
@@ -17,7 +18,7 @@ from django.template.loader import render_to_string
 from django.utils.decorators import sync_and_async_middleware
 from whitenoise.middleware import WhiteNoiseMiddleware
 
-from approvals.origins import host_allowed, origin_allowed
+from approvals.origins import Own, host_allowed, origin_allowed
 
 ANY_HOST = frozenset({"/healthz", "/readyz"})
 POLICY = "; ".join(
@@ -46,6 +47,14 @@ class StaticFiles(WhiteNoiseMiddleware):  # type: ignore[misc] # WhiteNoise has 
         super().__init__(get_response)
         if iscoroutinefunction(get_response):
             markcoroutinefunction(self)
+
+    def add_files(self, root: str, prefix: str | None = None) -> None:
+        """Add a folder of files.
+
+        STATIC_ROOT exists only where `collectstatic` was run; the finders do without.
+        """
+        if Path(root).is_dir():
+            super().add_files(root, prefix=prefix)
 
     def __call__(self, request: HttpRequest) -> Any:
         if iscoroutinefunction(self.get_response):
@@ -92,10 +101,10 @@ def _refusal(request: HttpRequest) -> HttpResponse | None:
     if request.path_info in ANY_HOST:
         return None
     host, origin = request.headers.get("Host", ""), request.headers.get("Origin")
-    known = {"public_url": settings.PUBLIC_URL, "extra_hosts": settings.EXTRA_HOSTS}
-    if not host_allowed(host, **known):
+    own = Own(settings.PUBLIC_URL, settings.EXTRA_HOSTS)
+    if not host_allowed(host, own):
         return HttpResponse(render_to_string("421.html"), status=421)
-    if origin is not None and not origin_allowed(origin, host, **known):
+    if origin is not None and not origin_allowed(origin, host, own):
         return HttpResponse(render_to_string("403.html"), status=403)
     return None
 

@@ -1,7 +1,9 @@
-"""Browser sign-in: the code flow with PKCE, state and nonce, by mozilla-django-oidc, with our own checks in it.
+"""Browser sign-in: the code flow with PKCE, state and nonce, by mozilla-django-oidc, with our own checks in
+it.
 
-The library matches people by e-mail and does not check the audience; here a person is an issuer and a subject, and the
-identity token is checked by the same functions as a caller's token. Callers never come this way.
+The library matches people by e-mail and does not check the audience; here a person is an issuer and a
+subject, and the identity token is checked by the same functions as a caller's token. Callers never come this
+way.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ from typing import TYPE_CHECKING, Any, cast
 from django.conf import settings
 from django.core.exceptions import SuspiciousOperation
 from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import redirect, render
+from django.shortcuts import render
 from django.urls import reverse
 from django.utils import timezone
 from mozilla_django_oidc.auth import OIDCAuthenticationBackend
@@ -43,7 +45,10 @@ FAILED = "The sign-in did not work. Please try again; if it keeps failing, the g
 
 
 def _found(name: str) -> tuple[Provider, Client]:
-    """Return the provider of the configured issuer of this name, and our client there; else there is no such page."""
+    """Return the provider of the configured issuer of this name, and our client there.
+
+    Else there is no such page.
+    """
     config = runtime().policies.current.policy.config
     issuer = next((known for known in config.issuers if known.name == name), None)
     client = client_of(issuer) if issuer else None
@@ -53,7 +58,10 @@ def _found(name: str) -> tuple[Provider, Client]:
 
 
 def _callback_address(request: HttpRequest, issuer: str) -> str:
-    """Return our callback for one issuer. A path for each keeps an answer of one from being taken for another's."""
+    """Return our callback for one issuer.
+
+    A path for each keeps an answer of one from being taken for another's.
+    """
     path = reverse("oidc_authentication_callback", kwargs={"issuer": issuer})
     return f"{settings.PUBLIC_URL}{path}" if settings.PUBLIC_URL else request.build_absolute_uri(path)
 

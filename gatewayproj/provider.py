@@ -1,6 +1,7 @@
 """An identity provider at which people sign in: where its endpoints are, which keys sign, who we are there.
 
-Everything is read by discovery (OpenID Connect Discovery 1.0 §4), kept for ten minutes, with a time and a size limit.
+Everything is read by discovery (OpenID Connect Discovery 1.0 §4), kept for ten minutes, with a time and a
+size limit.
 """
 
 from __future__ import annotations
@@ -73,7 +74,8 @@ class Provider:
             return self._endpoints.get(name, "")
 
     def key(self, kid: str | None, algorithm: str) -> PublicKey:
-        """Return the key that a token names; an unknown `kid` asks the issuer again, at most every 30 seconds.
+        """Return the key that a token names; an unknown `kid` asks the issuer again, at most every 30
+        seconds.
 
         Raises SignInFailed when there is none that fits.
         """
@@ -116,7 +118,10 @@ def _discover(issuer: Issuer) -> dict[str, str]:
 
 
 def fetch(method: str, address: str, **arguments: Any) -> bytes:
-    """Return the body of the provider's answer: no redirects, OIDC_TIMEOUT seconds. Raises SignInFailed unless 200."""
+    """Return the body of the provider's answer.
+
+    No redirects, OIDC_TIMEOUT seconds. Raises SignInFailed unless 200.
+    """
     try:
         checked_url(address)
         with requests.request(

@@ -28,7 +28,10 @@ def sign_in(request: HttpRequest) -> HttpResponse:
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def link(request: HttpRequest, token: str) -> HttpResponse:
-    """Sign in by a link of the demo. Only the button uses the link up: programs that preview links press no buttons."""
+    """Sign in by a link of the demo.
+
+    Only the button uses the link up: programs that preview links press no buttons.
+    """
     if not settings.DEMO:
         raise Http404
     if request.method != "POST":

@@ -8,11 +8,9 @@ from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView
 
 from approvals import api, policy_api, record_api, replay
-from gatewayproj import api_docs, oidc, sign_in
+from gatewayproj import api_docs, health, oidc, sign_in
 
 # Our own page signs in; the admin's form asks for a password, and nobody has one.
-admin.site.site_header = admin.site.site_title = "Holdgate"
-admin.site.index_title = "Configuration and records"
 _sign_in = RedirectView.as_view(pattern_name="sign-in", query_string=True)
 
 urlpatterns: list[URLPattern | URLResolver] = [
@@ -34,6 +32,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("api/v1/sessions/", record_api.Sessions.as_view(), name="api-sessions"),
     path("api/v1/policy/", policy_api.PolicyView.as_view(), name="api-policy"),
     path("api/v1/policy/revisions/", policy_api.Revisions.as_view(), name="api-policy-revisions"),
+    path("healthz", health.healthz, name="healthz"),
+    path("readyz", health.readyz, name="readyz"),
     path("admin/login/", _sign_in),
     path("admin/logout/", sign_in.sign_out),
     path("admin/", admin.site.urls),

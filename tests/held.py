@@ -86,8 +86,13 @@ def caller(human: Human = HENRY, **changes: Any) -> Caller:
     return replace(made, **changes)
 
 
-def held(by: Caller | None = None, *, tool: str = "query", reason: str = "", **arguments: Any) -> ApprovalRequest:
-    """Hold a call and return the request that waits for people. Each call is another one, also when it is identical."""
+def held(
+    by: Caller | None = None, *, tool: str = "query", reason: str = "", **arguments: Any
+) -> ApprovalRequest:
+    """Hold a call and return the request that waits for people.
+
+    Each call is another one, also when it is identical.
+    """
     running = runtime()
     snapshot = running.policies.current
     call = Call(
