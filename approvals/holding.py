@@ -177,9 +177,9 @@ def supersede(request: ApprovalRequest, snapshot: Snapshot, *, cause: str) -> Se
 
 
 def finish(
-    request_id: str, token: str, new: Status, *, executed: str, result: bytes, delivered: bool
-) -> ApprovalRequest | None:
-    """Keep what came of a claimed call, for callers that join or come back; None when the claim is not ours any more.
+    request_id: str, token: str, new: Status, *, executed: str, result: bytes
+) -> bool:
+    """Keep what came of a claimed call, for callers that join or come back; False when the claim is not ours any more.
 
     `result` is the masked answer. It is dropped when its time is over, or once the identical call fetched it.
     """
@@ -187,7 +187,7 @@ def finish(
     request = ApprovalRequest.objects.get(pk=request_id)
     kept = timedelta(seconds=request.terms["collect_within"])
     ours = Q(claim=token)
-    moved = move(
+    return move(
         request_id,
         Status.EXECUTING,
         new,
@@ -196,9 +196,7 @@ def finish(
         result=result,
         result_until=now + (max(kept, KEYED_RESULT_KEPT) if request.idempotency else kept),
         ended_at=now,
-        delivered_at=now if delivered else None,
     )
-    return request if moved else None
 
 
 def deliver(request_id: str) -> None:

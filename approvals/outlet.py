@@ -28,9 +28,12 @@ class Outlet:
     strict_view: Masker
     literals: tuple[str, ...] = ()
 
-    def for_caller(self, message: bytes) -> Masked:
-        """Return the message as its caller may see it. Raises MaskingFailed when it cannot be masked."""
-        return self.caller_view.json(message, literals=self.literals)
+    def for_caller(self, message: bytes, *, required: frozenset[str] = frozenset()) -> Masked:
+        """Return the message as its caller may see it. Raises MaskingFailed when it cannot be masked.
+
+        `required` are the names that the tool's output schema demands: they are hidden, never removed.
+        """
+        return self.caller_view.json(message, literals=self.literals, required=required)
 
     def for_record(self, document: bytes) -> Payload:
         """Return a JSON document as it may be written down. Raises MaskingFailed."""
@@ -45,6 +48,10 @@ class Outlet:
     def value_for_record(self, value: Any) -> Payload:
         """Return a parsed JSON value as bytes that may be written down."""
         return self.for_record(orjson.dumps(value))
+
+    def text_for_record(self, text: str) -> Payload:
+        """Return free text as bytes that may be written down."""
+        return Payload(self.text(text).encode())
 
     def text(self, text: str) -> str:
         """Return free text (a reason, a comment, a tool's name, a log line) as it may be shown to anybody."""

@@ -19,7 +19,7 @@ from masking.rules import MaskingRule
 from sessions.events import Event
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from approvals.config.document import Change
     from approvals.config.schema import Config
@@ -120,13 +120,16 @@ def revision_in_transaction() -> int:
 def publish(
     journal: Journal,
     policies: Policies,
-    config: Config,
+    config: Config | Callable[[], Config],
     *,
     author: str,
     source_digest: str = "",
     expected: int | None = None,
 ) -> Published:
     """Bring a configuration into force and record it, in one transaction; the very next call is judged by it.
+
+    Instead of a configuration it takes what makes one: a function that runs inside the transaction, for drafts that
+    change together with it; what it raises rolls everything back.
 
     `author` is `iss|sub` or the name of a command. With `expected`, raises RevisionConflict when the policy moved
     since. A configuration equal to the current one makes no new revision. Raises RecordUnavailable.
@@ -137,18 +140,19 @@ def publish(
         number = current.number if current else 0
         if expected is not None and expected != number:
             raise RevisionConflict(number)
-        changes = tuple(diff(parse_document(current.document if current else None), config))
+        wanted = config() if callable(config) else config
+        changes = tuple(diff(parse_document(current.document if current else None), wanted))
         if current is not None and not changes and source_digest in {"", current.source_digest}:
             return Published(number, ()), ()
         row = PolicyRevision.objects.create(
             number=number + 1,
-            document=document(config),
-            digest=document_digest(config),
+            document=document(wanted),
+            digest=document_digest(wanted),
             author=author,
             source_digest=source_digest or (current.source_digest if current else ""),
             created_at=database_now(),
         )
-        return Published(row.number, changes), (_published(row, changes, config, author),)
+        return Published(row.number, changes), (_published(row, changes, wanted, author),)
 
     published = journal.transact_now(work, exclusive=True)
     policies.reload()

@@ -316,7 +316,7 @@ def _something_due() -> bool:
     now = database_now()
     overdue = Q(status=Status.PENDING, expires_at__lte=now) | Q(status=Status.APPROVED, execute_by__lte=now)
     kept = Q(result_until__lte=now, result__isnull=False)
-    return ApprovalRequest.objects.filter(overdue | kept).exists()
+    return bool(ApprovalRequest.objects.filter(overdue | kept).exists())
 
 
 def still_approved(request: ApprovalRequest, snapshot: Snapshot) -> bool:

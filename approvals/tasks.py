@@ -8,7 +8,7 @@ from approvals import services
 from approvals.runtime import runtime
 
 
-@shared_task(name="approvals.run_due", acks_late=True)  # type: ignore[misc]  # celery is untyped
+@shared_task(name="approvals.run_due", acks_late=True)
 def run_due() -> int:
     """Expire and lapse what is overdue; return how many requests moved."""
     return services.run_due(runtime())

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
-
-import orjson
 
 from approvals import holding, keys
 from approvals.database import in_database
@@ -16,7 +13,9 @@ from approvals.models import ApprovalRequest
 from approvals.services import run_due
 from approvals.states import Status
 from approvals.verdicts import Block, Hold
+from masking import documents
 from proxy import replies, strictjson
+from proxy.answers import readdressed
 from proxy.faults import record_unavailable
 from proxy.outcomes import refusal_of
 from proxy.pipeline import Moved, Pulse, Reply, Settled
@@ -110,7 +109,7 @@ class Asking:
             tool=outlet.text(call.name),
             call_digest=holding.call_digest(call, canonical, exchange.tool_digest),
             tool_digest=exchange.tool_digest,
-            arguments=_shown(outlet.for_approver(_spelled(canonical))),
+            arguments=_shown(outlet.for_approver(documents.read(canonical.decode())[0])),
             payloads=request_payloads(exchange),
             reason=outlet.text(knobs.reason) if knobs.reason else "",
             idempotency=keys.keyed_digest("idempotency", call.caller.key, call.connection, key) if key else "",
@@ -245,11 +244,10 @@ class Asking:
         await self._transact(exchange, lambda: (None, [event]))
         exchange.request = request
         exchange.delivers = request.id
-        kept = orjson.loads(bytes(request.result or b"{}"))
-        kept["id"] = exchange.message.id
+        kept = readdressed(bytes(request.result or b"{}"), exchange.message.id)
         made = decision(exchange, "hold", hold.rules, hold.would)
         meta = approval_meta(request, self._house.public_url)
-        body = replies.with_meta(_dump(kept), {replies.DECISION: made, replies.APPROVAL: meta})
+        body = replies.with_meta(kept, {replies.DECISION: made, replies.APPROVAL: meta})
         return Settled(Reply(body))
 
     async def _transact(self, exchange: Exchange, work: Callable[[], tuple[None, Sequence[Event]]]) -> None:
@@ -259,21 +257,9 @@ class Asking:
             raise record_unavailable(exchange.call_id, "false") from error
 
 
-def _spelled(canonical: bytes) -> Any:
-    """Return arguments in which every number keeps its spelling: what is approved is what is forwarded."""
-    return json.loads(canonical, parse_float=orjson.Fragment, parse_int=_integer)
-
-
-def _integer(spelling: str) -> Any:
-    return int(spelling) if len(spelling) < 19 else orjson.Fragment(spelling)
-
-
 def _shown(arguments: Any) -> str:
-    return orjson.dumps(arguments, option=orjson.OPT_INDENT_2).decode()
-
-
-def _dump(value: Any) -> bytes:
-    return orjson.dumps(value)
+    """Return the arguments as an approver reads them; every number keeps its spelling."""
+    return documents.write(arguments, indented=True).decode()
 
 
 def _deniers(request: ApprovalRequest) -> str:

@@ -6,26 +6,26 @@ not used here: it does not see the caller leave while it works.
 
 from __future__ import annotations
 
-import asyncio
+import logging
 import time
 from typing import TYPE_CHECKING, Any
 
-import orjson
 from django.conf import settings
 
 from approvals import keys
+from approvals.origins import host_allowed, origin_allowed
 from proxy import knobs as wishes
 from proxy import mcp, replies
-from proxy.addresses import misdirected
 from proxy.body import BodyTooLarge, CallerGone, read_body
 from proxy.envelope import Rejection
+from proxy.errors import Fault
 from proxy.exchange import Exchange
-from proxy.faults import Fault
 from proxy.headers import accepts
 from proxy.protected_resource import challenge
 from proxy.refusals import Refusal
 from proxy.responder import Responder, send_json
-from proxy.tokens import TokenRejected
+from proxy.tokens import TokenRejected, authorization_of
+from sessions.events import Event
 from sessions.ids import uuid7
 
 if TYPE_CHECKING:
@@ -35,10 +35,17 @@ if TYPE_CHECKING:
     from proxy.counts import Counts
     from proxy.headers import RawHeaders
     from proxy.identity import Identity
-    from proxy.legacy import LegacySessions
+    from proxy.legacy import LegacySessions, Session
     from proxy.steps import GatewaySteps
+    from proxy.transport import Transport
+
+log = logging.getLogger("holdgate.endpoint")
 
 DRAIN_SECONDS = 30.0
+_MISDIRECTED = {
+    421: "This gateway does not answer to that host name.",
+    403: "Requests from that origin are not accepted.",
+}
 _NO_ACCESS = "There is no such connection, or you may not use it."
 
 
@@ -52,6 +59,7 @@ class Gateway:
         identity: Identity,
         sessions: LegacySessions,
         steps: GatewaySteps,
+        transport: Transport,
         background: Background,
         counts: Counts,
     ) -> None:
@@ -59,6 +67,7 @@ class Gateway:
         self._identity = identity
         self._sessions = sessions
         self._steps = steps
+        self._transport = transport
         self._background = background
         self._counts = counts
         self._stopping = False
@@ -83,8 +92,9 @@ class Gateway:
 
     async def _serve(self, connection: str, scope: Any, receive: Any, send: Any) -> None:
         headers: RawHeaders = scope["headers"]
-        if wrong := misdirected(headers, settings.PUBLIC_URL, settings.EXTRA_HOSTS):
-            await send_json(send, wrong.status, b'{"message":"%s"}' % wrong.message.encode())
+        if status := _misdirected(headers):
+            refusal = Refusal(reason="forbidden", executed="false", message=_MISDIRECTED[status])
+            await send_json(send, status, replies.http_refusal(refusal)[2])
             return
         if self._stopping:
             await self._refuse(send, Refusal(reason="shutting_down", executed="false", message="", retry_after=2.0))
@@ -103,18 +113,22 @@ class Gateway:
         await self._post(connection, caller, headers, receive, send)
 
     async def _authenticate(self, connection: str, headers: RawHeaders, send: Any) -> Caller | None:
-        fields = [value for name, value in headers if name == b"authorization"]
         policy = self._house.policies.current.policy
         try:
-            if len(fields) > 1:
-                raise TokenRejected("The header field Authorization came more than once.", "repeated")
-            token = fields[0].decode("latin-1") if fields else None
+            token = authorization_of(headers)
             return await self._identity.authenticate(token, connection=connection, policy=policy, now=time.time())
         except TokenRejected as rejected:
             self._counts.add("unauthenticated", connection)
-            error = "invalid_token" if fields else None
-            value = challenge(self._house.public_url, connection, error=error, description=rejected.message)
-            refusal = Refusal(reason="unauthenticated", executed="false", message=rejected.message)
+            log.info("a caller of %s is not known: %s", connection[:63], rejected.detail or rejected.message)
+            value = challenge(
+                self._house.public_url, connection, error=rejected.error, description=rejected.message
+            )
+            refusal = Refusal(
+                reason="unauthenticated",
+                executed="false",
+                message=rejected.message,
+                retry_after=rejected.retry_after,
+            )
             await self._refuse(send, refusal, (b"www-authenticate", value.encode("latin-1", "replace")))
             return None
 
@@ -167,11 +181,12 @@ class Gateway:
             message=message,
             knobs=asked,
             snapshot=snapshot,
+            headers=headers,
             session=session,
             actor=actor,
             accepts_stream=accepts(headers) != "json",
         )
-        self._steps.grouping.place(exchange)
+        self._steps.places.place(exchange)
         return exchange
 
     async def _control(self, connection: str, caller: Caller, scope: Any, receive: Any, send: Any) -> None:
@@ -188,13 +203,25 @@ class Gateway:
             await self._reject(connection, send, rejection)
             return
         if asked.verb == "DELETE":
-            await self._steps.end_session(connection, caller, session)
+            await self._end_session(connection, caller, session)
             await send_json(send, 204, b"")
             return
         # The stream of a session carries what a server sends by itself; this version does not open it, which the
         # protocol allows (405), and clients then go on without.
         rejection = Rejection(status=405, code=-32600, message="No stream is offered here.", allow="POST, DELETE")
         await self._reject(connection, send, rejection)
+
+    async def _end_session(self, connection: str, caller: Caller, session: Session) -> None:
+        """End a session on both sides; ours ends whatever the upstream says."""
+        await self._sessions.close(session.token)
+        configured = self._house.policies.current.policy.connection(connection)
+        actor = keys.actor(caller.key)
+        await self._house.journal.append(Event(kind="session.ended", connection=connection, actor=actor))
+        if configured is not None:
+            try:
+                await self._transport.end_session(configured, session)
+            except Fault as fault:
+                log.info("the upstream of %s did not end a session: %s", connection, fault.reason)
 
     async def _reject(self, connection: str, send: Any, rejection: Rejection) -> None:
         self._counts.add(rejection.reason, connection)
@@ -204,3 +231,14 @@ class Gateway:
     async def _refuse(self, send: Any, refusal: Refusal, *extra: tuple[bytes, bytes]) -> None:
         status, headers, body = replies.http_refusal(refusal)
         await send_json(send, status, body, *headers[1:], *extra)
+
+
+def _misdirected(headers: RawHeaders) -> int:
+    """Return 421 for a foreign Host and 403 for a foreign Origin (DNS rebinding), 0 when the request is for us."""
+    hosts = [value.decode("latin-1") for name, value in headers if name == b"host"]
+    origins = [value.decode("latin-1") for name, value in headers if name == b"origin"]
+    public, extra = settings.PUBLIC_URL, settings.EXTRA_HOSTS
+    if len(hosts) != 1 or not host_allowed(hosts[0], public_url=public, extra_hosts=extra):
+        return 421
+    ours = all(origin_allowed(origin, hosts[0], public_url=public, extra_hosts=extra) for origin in origins)
+    return 0 if ours and len(origins) <= 1 else 403

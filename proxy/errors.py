@@ -6,7 +6,8 @@ Fault
 ├── UpstreamTimeout            sent, and no complete answer in time
 ├── UpstreamInvalid            an answer that is not MCP, a redirect, or more than the connection allows
 │   └── SessionLost            the upstream no longer knows the session: the caller must begin a new one
-└── OutcomeUnknown             sent, and the connection broke before a complete answer
+├── OutcomeUnknown             sent, and the connection broke before a complete answer
+└── MaskingBroken              a complete answer that cannot be masked
 """
 
 from __future__ import annotations
@@ -75,3 +76,10 @@ class OutcomeUnknown(Fault):
     """The connection broke after the request was sent."""
 
     reason = "outcome_unknown"
+
+
+class MaskingBroken(Fault):
+    """The answer came and parsed, and cannot be masked: it is withheld."""
+
+    reason = "masking_failed"
+    executed = "true"

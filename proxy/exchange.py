@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from approvals.publication import Snapshot
     from approvals.verdicts import Caller
     from proxy.credentials import Secret
+    from proxy.headers import RawHeaders
     from proxy.knobs import Knobs
     from proxy.legacy import Session
     from proxy.mcp import Message
@@ -34,6 +35,7 @@ class Exchange:
     message: Message
     knobs: Knobs
     snapshot: Snapshot  # the policy that judged it last
+    headers: RawHeaders = ()  # of the caller's request; few are passed on
     session: Session | None = None  # of the legacy era
     recorded_session: str = ""
     actor: str = ""
@@ -50,6 +52,16 @@ class Exchange:
     delivers: str = ""  # the approval whose kept result this answer hands over
     pulses: int = 0  # progress notes of our own; the upstream's are counted on from here
     tool_digest: str = ""
+
+    keyed_scope: str = ""  # of an allowed call with an Idempotency-Key
+    answered: bool = False  # the end of the call is recorded
+    required: frozenset[str] = frozenset()  # names that the tool's output schema demands
+    secret: Secret | None = None  # the credential in use, hidden wherever it appears
+
+    # Of the upstream's answer.
+    status: int = 200
+    streamed: bool = False
+    reply_headers: tuple[tuple[bytes, bytes], ...] = ()
 
     # Set as soon as the call may have reached the upstream: from then on the caller's leaving does not end it.
     committed: bool = False
@@ -79,4 +91,3 @@ class Permit:
     rules: tuple[str, ...] = ()
     would: str | None = None
     claim: str = ""  # of a held call
-    secret: Secret | None = None

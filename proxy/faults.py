@@ -1,9 +1,7 @@
-"""Faults of the data path: exceptions that end a call, each carrying the refusal that its caller gets.
+"""How a call ends that could not be done: with one refusal, recorded as far as the record could be reached.
 
-    Fault             the call ends; what it did is recorded as far as the record could be reached
-    └── NotRecorded   the record did not take an entry, so nothing may go on
-
-`proxy.endpoint` is the one place that turns them into an answer.
+`proxy.errors` are the faults themselves; the steps record them and raise `CallFailed`, which `proxy.responder` turns
+into an answer in one place.
 """
 
 from __future__ import annotations
@@ -18,27 +16,26 @@ if TYPE_CHECKING:
 RETRY_SECONDS = 5.0
 
 
-class Fault(Exception):
-    """A call that ends here with this refusal."""
+class CallFailed(Exception):
+    """The call ends here. `status` is the HTTP status where it is not the usual one of the refusal's shape."""
 
-    def __init__(self, refusal: Refusal) -> None:
+    def __init__(self, refusal: Refusal, *, status: int | None = None) -> None:
         super().__init__(refusal.reason)
         self.refusal = refusal
+        self.status = status
 
 
-class NotRecorded(Fault):
-    """The record is unavailable. `executed` in the refusal says on which side of the forwarding that was."""
-
-
-def record_unavailable(call_id: str, executed: Executed) -> NotRecorded:
-    """Return the fault of a commit that failed or came too late."""
-    message = "The record could not be written" + (", so the call was stopped." if executed == "false" else ".")
-    return NotRecorded(
+def record_unavailable(call_id: str, executed: Executed) -> CallFailed:
+    """Return the end of a call whose entry could not be committed: nothing may go on that relies on it."""
+    before = executed == "false"
+    message = "The record could not be written, so the call was stopped." if before else "The record failed."
+    return CallFailed(
         Refusal(
             reason="record_unavailable",
             executed=executed,
             message=message,
             call_id=call_id,
-            retry_after=RETRY_SECONDS if executed == "false" else None,
-        )
+            retry_after=RETRY_SECONDS if before else None,
+        ),
+        status=503 if before else None,
     )

@@ -81,10 +81,17 @@ class Judging:
     async def block(self, exchange: Exchange, block: Block) -> Moved | Settled:
         """Record that the call was refused and return the refusal, or Moved when the policy did."""
         refusal = _refusal(exchange, block)
-        facts = {"verdict": "deny", "reason": refusal.reason, "executed": "false", "rules": list(block.rules)}
-        event = entry(exchange, "call.blocked", payloads=request_payloads(exchange), **facts)
+        event = entry(
+            exchange,
+            "call.blocked",
+            payloads=request_payloads(exchange),
+            verdict="deny",
+            reason=refusal.reason,
+            executed="false",
+            rules=list(block.rules),
+        )
         try:
-            await self._house.journal.append(event, revision=exchange.snapshot.revision)
+            await self._house.journal.append(*exchange.opening, event, revision=exchange.snapshot.revision)
         except RevisionMoved:
             await self._house.policies.refreshed()
             return Moved()

@@ -73,15 +73,17 @@ async def run(exchange: Exchange, steps: Steps) -> AsyncIterator[Reply | Pulse]:
     Raises the faults of `proxy.errors` when a step cannot be done; nothing was released then that was not recorded.
     """
     for _ in range(MAX_JUDGEMENTS):
-        match await steps.judge(exchange):
-            case Block() as block:
-                outcome: Moved | Settled | Permit = await steps.block(exchange, block)
-            case Hold() as hold:
-                async for pulse in steps.wait(exchange, hold):
+        outcome: Moved | Settled | Permit
+        verdict = await steps.judge(exchange)
+        match verdict:
+            case Block():
+                outcome = await steps.block(exchange, verdict)
+            case Hold():
+                async for pulse in steps.wait(exchange, verdict):
                     yield pulse
-                outcome = await steps.claim(exchange, hold)
-            case Allow() as allow:
-                outcome = await steps.intend(exchange, allow)
+                outcome = await steps.claim(exchange, verdict)
+            case Allow():
+                outcome = await steps.intend(exchange, verdict)
         if isinstance(outcome, Moved):
             continue
         if isinstance(outcome, Settled):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from approvals import keys
@@ -17,8 +18,9 @@ if TYPE_CHECKING:
 
 
 def outlet_of(exchange: Exchange) -> Outlet:
-    """Return the masking outlet of the exchange under the policy that judged it last."""
-    return exchange.snapshot.outlet(exchange.connection_name, exchange.caller.groups)
+    """Return the masking outlet of the exchange under the policy that judged it last, with its secret hidden."""
+    outlet = exchange.snapshot.outlet(exchange.connection_name, exchange.caller.groups)
+    return outlet if exchange.secret is None else replace(outlet, literals=(exchange.secret.reveal(),))
 
 
 def entry(

@@ -15,7 +15,7 @@ from approvals import holding
 from approvals.database import in_database
 from masking.engine import MaskingFailed
 from proxy import replies, sse
-from proxy.faults import Fault
+from proxy.faults import CallFailed
 from proxy.pipeline import Pulse, Reply, run
 from proxy.recording import decision
 from proxy.refusals import REASONS, Refusal
@@ -61,11 +61,14 @@ class Running:
         try:
             async for item in run(self.exchange, self._steps):
                 await self._put(item)
-        except Fault as fault:
-            await self._put(_fault_reply(self.exchange, fault.refusal))
+        except CallFailed as failed:
+            await self._put(_fault_reply(self.exchange, failed))
         except MaskingFailed:
-            refusal = _refusal(self.exchange, "masking_failed", "The request could not be masked for the record.")
-            await self._put(_fault_reply(self.exchange, refusal))
+            message = "The request could not be masked for the record."
+            refusal = Refusal(
+                reason="masking_failed", executed="false", message=message, call_id=self.exchange.call_id
+            )
+            await self._put(_fault_reply(self.exchange, CallFailed(refusal)))
         finally:
             await self._put(None)
 
@@ -178,21 +181,19 @@ def _needs_stream(item: Item) -> bool:
 
 def _framed(item: Reply | Pulse) -> bytes:
     if isinstance(item, Reply):
-        return sse.message(item.body)
-    note = sse.message(item.progress) if item.progress is not None else b""
+        return sse.encode(item.body)
+    note = sse.encode(item.progress) if item.progress is not None else b""
     return sse.comment(item.comment) + note
 
 
-def _refusal(exchange: Exchange, reason: str, message: str) -> Refusal:
-    return Refusal(reason=reason, executed="false", message=message, call_id=exchange.call_id)
-
-
-def _fault_reply(exchange: Exchange, refusal: Refusal) -> Reply:
+def _fault_reply(exchange: Exchange, failed: CallFailed) -> Reply:
     """The one place where a fault becomes an answer."""
-    made = decision(exchange, "allow", ())
+    refusal = failed.refusal
+    made = decision(exchange, "hold" if exchange.approval_id else "allow", ())
     if exchange.message.kind != "request":
-        return Reply(orjson.dumps(refusal.fields()), status=REASONS[refusal.reason].status)
+        return Reply(orjson.dumps(refusal.fields()), status=failed.status or REASONS[refusal.reason].status)
     headers = () if refusal.retry_after is None else (replies.retry_after(refusal.retry_after),)
-    if refusal.reason in {"record_unavailable", "policy_unavailable"} and refusal.executed == "false":
-        return Reply(replies.error(exchange.message.id, refusal, decision=made), status=503, headers=headers)
+    if failed.status is not None:
+        body = replies.error(exchange.message.id, refusal, decision=made)
+        return Reply(body, status=failed.status, headers=headers)
     return Reply(replies.refusal(exchange.message, refusal, decision=made), headers=headers)

@@ -1,0 +1,82 @@
+"""`/healthz`: the process lives. `/readyz`: it may be sent traffic; the body lists every check."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from django.conf import settings
+from django.db import DatabaseError, connection
+from django.db.migrations.executor import MigrationExecutor
+from django.http import HttpRequest, HttpResponse, JsonResponse
+
+from approvals.models import Person
+from approvals.policy import quorum_gaps
+from approvals.runtime import runtime
+from approvals.standing import caller_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from approvals.policy import Policy
+
+WRITER_SECONDS = 5.0
+
+
+def healthz(request: HttpRequest) -> HttpResponse:
+    """Answer as long as the process does."""
+    return HttpResponse("ok\n", content_type="text/plain")
+
+
+def readyz(request: HttpRequest) -> JsonResponse:
+    """Answer 200 when every check holds, else 503. Quorum gaps are told and do not count: calls are still held."""
+    checks = {name: _outcome(check) for name, check in _CHECKS.items()}
+    ready = all(outcome == "ok" for outcome in checks.values())
+    body = {"ready": ready, "checks": checks, "quorum": _gaps() if ready else []}
+    return JsonResponse(body, status=200 if ready else 503)
+
+
+def _outcome(check: Callable[[], str]) -> str:
+    try:
+        return check()
+    except DatabaseError as error:
+        return f"the database does not answer ({type(error).__name__})"
+
+
+def _migrated() -> str:
+    executor = MigrationExecutor(connection)
+    missing = executor.migration_plan(executor.loader.graph.leaf_nodes())
+    return "ok" if not missing else f"{len(missing)} migrations are missing; run manage.py migrate"
+
+
+def _configured() -> str:
+    revision = runtime().policies.reload().revision
+    return "ok" if revision else "no policy is published; apply a holdgate.yaml"
+
+
+def _recording() -> str:
+    journal = runtime().journal
+    if journal.last_commit_age() > WRITER_SECONDS:
+        started = time.monotonic()
+        journal.transact_now(lambda: (None, ()))
+        if time.monotonic() - started > settings.RECORD_TIMEOUT:
+            return "the record does not commit"
+    return "ok"
+
+
+_CHECKS: "dict[str, Callable[[], str]]" = {
+    "migrated": _migrated,
+    "configured": _configured,
+    "recording": _recording,
+}
+
+
+def _gaps() -> list[str]:
+    policy = runtime().policies.current.policy
+    return [str(gap) for gap in quorum_gaps(policy.config, _seen(policy))]
+
+
+def _seen(policy: Policy) -> dict[str, frozenset[str]]:
+    """Return the people seen of late with the groups they are in now."""
+    people = Person.objects.filter(is_active=True).order_by("-last_seen_at")[:10_000]
+    return {person.key: caller_of(person, policy).groups for person in people}

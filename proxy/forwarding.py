@@ -1,0 +1,269 @@
+"""Forwarding one call: its intent committed first, its answers masked and recorded before they are released."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from approvals import holding, keyed
+from approvals.states import Status
+from proxy import replies, strictjson
+from proxy.answers import readdressed
+from proxy.errors import Fault, OutcomeUnknown, SessionLost, UpstreamInvalid
+from proxy.exchange import Permit
+from proxy.faults import CallFailed, record_unavailable
+from proxy.pipeline import Moved, Reply, Settled
+from proxy.recording import decision, entry, request_commitment, request_payloads
+from proxy.refusals import Refusal
+from sessions.journal import RecordUnavailable, RevisionMoved
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping, Sequence
+
+    from approvals.runtime import Runtime
+    from approvals.verdicts import Allow
+    from proxy.background import Background
+    from proxy.exchange import Exchange
+    from proxy.legacy import LegacySessions
+    from proxy.refusals import Executed
+    from proxy.transport import Transport
+    from sessions.events import Event, Payload
+
+# Seconds beyond the upstream's own time after which an unfinished call counts as interrupted.
+RECOVERY_MARGIN = 30.0
+# A process that slept longer than this between its intent and its forwarding may not forward any more.
+FORWARD_WITHIN = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a call ended: the entry's kind, what the caller got, and whether the upstream ran it."""
+
+    kind: str
+    executed: Executed
+    answer: bytes
+    status: Status
+    payloads: Mapping[str, Payload] = field(default_factory=dict)
+    masked: tuple[str, ...] = ()  # what was hidden, and how often
+    reason: str = ""
+
+
+class Forwarding:
+    """Commits intents, forwards, and records how calls end; one per process."""
+
+    def __init__(
+        self, house: Runtime, transport: Transport, sessions: LegacySessions, background: Background
+    ) -> None:
+        self._house = house
+        self._transport = transport
+        self._sessions = sessions
+        self._background = background
+
+    def intent(self, exchange: Exchange, rules: Sequence[str], **facts: str) -> Event:
+        """Return the entry that must be committed before a byte of this call reaches the upstream."""
+        return entry(
+            exchange,
+            "call.intent",
+            payloads=request_payloads(exchange),
+            recover_after=exchange.connection.timeout + FORWARD_WITHIN + RECOVERY_MARGIN,
+            verdict="hold" if exchange.approval_id else "allow",
+            rules=list(rules),
+            forward_within=int(FORWARD_WITHIN),
+            request=request_commitment(exchange),
+            tool_digest=exchange.tool_digest,
+            **facts,
+        )
+
+    def permit_until(self, exchange: Exchange) -> float:
+        """Return the monotonic time after which this process may not forward; taken before the commit begins."""
+        return time.monotonic() + FORWARD_WITHIN
+
+    def permit(self, rules: tuple[str, ...], would: str | None, until: float, *, claim: str = "") -> Permit:
+        """Return the permit that follows from a committed intent."""
+        return Permit(forward_before=until, rules=rules, would=would, claim=claim)
+
+    async def intend(self, exchange: Exchange, allow: Allow) -> Moved | Settled | Permit:
+        """Commit the intent of an allowed call under the policy that allowed it."""
+        until = self.permit_until(exchange)
+        intent = self.intent(exchange, allow.rules)
+        revision = exchange.snapshot.revision
+        exchange.committed = True
+        if exchange.is_governed and exchange.knobs.idempotency_key:
+            return await self._intend_keyed(exchange, allow, intent, until)
+        append = asyncio.ensure_future(
+            self._house.journal.append(*exchange.opening, intent, revision=revision)
+        )
+        try:
+            await asyncio.shield(append)
+        except RevisionMoved:
+            exchange.committed = False
+            await self._house.policies.refreshed()
+            return Moved()
+        except RecordUnavailable as error:
+            raise record_unavailable(exchange.call_id, "false") from error
+        except asyncio.CancelledError:
+            self._background.run(self._cancelled(exchange, append, "false"))
+            raise
+        exchange.opening = ()
+        return self.permit(allow.rules, allow.would, until)
+
+    async def _intend_keyed(
+        self, exchange: Exchange, allow: Allow, intent: Event, until: float
+    ) -> Moved | Settled | Permit:
+        call = exchange.call
+        scope = keyed.scope_of(call.caller.key, call.connection, exchange.knobs.idempotency_key or "")
+        digest = holding.call_digest(call, strictjson.canonical(call.arguments), exchange.tool_digest)
+
+        def work() -> tuple[keyed.New | keyed.Running | keyed.Known | keyed.Conflict, Sequence[Event]]:
+            found = keyed.take(scope, digest, exchange.call_id)
+            return found, [*exchange.opening, intent] if isinstance(found, keyed.New) else []
+
+        try:
+            found = await self._house.journal.transact(work, revision=exchange.snapshot.revision)
+        except RevisionMoved:
+            exchange.committed = False
+            await self._house.policies.refreshed()
+            return Moved()
+        except RecordUnavailable as error:
+            raise record_unavailable(exchange.call_id, "false") from error
+        if isinstance(found, keyed.New):
+            exchange.keyed_scope = scope
+            return self.permit(allow.rules, allow.would, until)
+        exchange.committed = False
+        return await self._repeated(exchange, allow, found)
+
+    async def _repeated(
+        self, exchange: Exchange, allow: Allow, found: keyed.Running | keyed.Known | keyed.Conflict
+    ) -> Settled:
+        """Answer a repeat of a keyed call without running anything."""
+        made = decision(exchange, "allow", allow.rules, allow.would)
+        if isinstance(found, keyed.Known):
+            await self._append(exchange, entry(exchange, "call.repeated", first=found.call_id))
+            body = replies.with_meta(found.answer, {replies.DECISION: made})
+            return Settled(Reply(readdressed(body, exchange.message.id)))
+        running = isinstance(found, keyed.Running)
+        refusal = Refusal(
+            reason="pending" if running else "idempotency_conflict",
+            executed="unknown" if running else "false",
+            message="The same call is running." if running else "The key was used for a call with other arguments.",
+            call_id=exchange.call_id,
+            retry_after=2.0 if running else None,
+        )
+        event = entry(exchange, "call.refused", reason=refusal.reason, executed=refusal.executed)
+        await self._append(exchange, event)
+        return Settled(Reply(replies.refusal(exchange.message, refusal, decision=made)))
+
+    async def forward(self, exchange: Exchange, permit: Permit) -> AsyncIterator[Sequence[bytes]]:
+        """Send the call once and yield the upstream's messages, in the groups they came in.
+
+        Raises CallFailed after the fault was recorded. Nothing is ever sent a second time.
+        """
+        try:
+            if time.monotonic() >= permit.forward_before:
+                message = "The gateway was stopped between the record and the forwarding."
+                raise OutcomeUnknown(message, executed="false")
+            async for group in self._transport.send(exchange):
+                yield group
+            if exchange.message.kind == "request" and not exchange.answered:
+                message = "The upstream ended its answer without the result."
+                raise UpstreamInvalid(message, executed="unknown")
+        except Fault as fault:
+            if isinstance(fault, SessionLost) and exchange.session is not None:
+                await self._sessions.close(exchange.session.token)
+            raise await self.failed(exchange, permit, fault) from fault
+        except (asyncio.CancelledError, GeneratorExit):
+            if not exchange.answered:
+                self._background.run(self._cancelled(exchange, None, "unknown"))
+            raise
+        if not exchange.answered:
+            await self.end(exchange, permit, Ending("call.result", "true", b"", Status.EXECUTED))
+
+    async def failed(self, exchange: Exchange, permit: Permit, fault: Fault) -> CallFailed:
+        """Record a fault as the end of the call, keep it for callers who join, and return what to raise."""
+        refusal = fault.refusal(call_id=exchange.call_id)
+        made = decision(exchange, "hold" if permit.claim else "allow", permit.rules, permit.would)
+        body = replies.refusal(exchange.message, refusal, decision=made)
+        unknown = refusal.executed == "unknown"
+        status = Status.OUTCOME_UNKNOWN if unknown else Status.FAILED
+        kind = "call.unknown" if unknown else "call.failed"
+        ending = Ending(kind, refusal.executed, body, status, reason=refusal.reason)
+        await self.end(exchange, permit, ending)
+        return CallFailed(refusal, status=404 if isinstance(fault, SessionLost) else None)
+
+    async def end(
+        self,
+        exchange: Exchange,
+        permit: Permit,
+        ending: Ending,
+        *events: Event,
+        revision: int | None = None,
+    ) -> None:
+        """Commit the end of the call, with the state of its approval or its key in the same transaction.
+
+        With `revision`, raises RevisionMoved when the policy moved since. Raises CallFailed when the record does not
+        take it: the answer is withheld then.
+        """
+        last = self._ending_entry(exchange, ending)
+        try:
+            if permit.claim or exchange.keyed_scope:
+                await self._house.journal.transact(
+                    lambda: self._keep(exchange, permit, ending, [*events, last]), revision=revision
+                )
+            else:
+                await self._house.journal.append(*events, last, revision=revision)
+        except RecordUnavailable as error:
+            raise record_unavailable(exchange.call_id, ending.executed) from error
+        exchange.answered = True
+        if permit.claim:
+            exchange.delivers = exchange.approval_id
+            self._house.waiting.hint([exchange.approval_id])
+
+    def _ending_entry(self, exchange: Exchange, ending: Ending) -> Event:
+        return entry(
+            exchange,
+            ending.kind,
+            payloads=ending.payloads,
+            executed=ending.executed,
+            masked=list(ending.masked),
+            status=exchange.status,
+            milliseconds=int((time.monotonic() - exchange.started) * 1000),
+            reason=ending.reason or None,
+        )
+
+    def _keep(
+        self, exchange: Exchange, permit: Permit, ending: Ending, events: list[Event]
+    ) -> tuple[None, list[Event]]:
+        """Keep what came of the call for those who ask again; runs in the writer's transaction."""
+        if permit.claim:
+            holding.finish(
+                exchange.approval_id,
+                permit.claim,
+                ending.status,
+                executed=ending.executed,
+                result=ending.answer,
+            )
+        elif ending.executed == "false":
+            keyed.release(exchange.keyed_scope, exchange.call_id)
+        else:
+            keyed.keep(exchange.keyed_scope, exchange.call_id, ending.answer)
+        return None, events
+
+    async def _cancelled(
+        self, exchange: Exchange, append: asyncio.Future[None] | None, executed: Executed
+    ) -> None:
+        """Record that the caller of the modern era left, which ends its call; what the upstream did is not known."""
+        if append is not None:
+            try:
+                await append
+            except (RevisionMoved, RecordUnavailable):
+                return  # the intent was never committed, so there is nothing to end
+        exchange.answered = True
+        await self._append(exchange, entry(exchange, "call.cancelled", executed=executed))
+
+    async def _append(self, exchange: Exchange, *events: Event, executed: Executed = "false") -> None:
+        try:
+            await self._house.journal.append(*events)
+        except RecordUnavailable as error:
+            raise record_unavailable(exchange.call_id, executed) from error
