@@ -10,7 +10,6 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from django.conf import settings
 from django.db import connection
 
 from sessions.models import Entry
@@ -23,16 +22,18 @@ def found_in(values: Iterable[str], places: Iterable[tuple[str, bytes]]) -> list
 
 
 def kept_bytes(folder: Path) -> Iterator[tuple[str, bytes]]:
-    """Yield everything that the gateway wrote down: each cell of its database, and each file of its
-    folder.
-    """
+    """Yield everything that the gateway wrote down: each cell of its database, and each file of its folder."""
     with connection.cursor() as cursor:
         for table in connection.introspection.table_names(cursor):
             cursor.execute(f"SELECT * FROM {connection.ops.quote_name(table)}")  # noqa: S608 - our own tables
             for row in cursor.fetchall():
                 yield f"table {table}", b"\0".join(_bytes(value) for value in row)
+    if connection.vendor == "sqlite":
+        # With its free pages. Never by its file: closing that would end the locks that this process holds on it.
+        yield "the database's pages", connection.connection.serialize()
+    live = str(connection.settings_dict["NAME"])
     for path in folder.rglob("*"):
-        if path.is_file():
+        if path.is_file() and not str(path).startswith(live):
             yield f"file {path.relative_to(folder)}", path.read_bytes()
 
 
@@ -50,7 +51,7 @@ def forged_copy(folder: Path) -> str:
     """Copy the SQLite database, change one byte of the record as an intruder could, return the copy's
     address.
     """
-    source = str(settings.DATABASES["default"]["NAME"])
+    source = str(connection.settings_dict["NAME"])
     copy = folder / "forged.sqlite3"
     with closing(sqlite3.connect(source)) as original, closing(sqlite3.connect(copy)) as forged:
         original.backup(forged)

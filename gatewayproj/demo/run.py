@@ -16,9 +16,10 @@ from gatewayproj.demo.scroll import Scroll
 from gatewayproj.demo.stage import Stage, stage
 from gatewayproj.demo.story import DemoFailed, Seen, Story
 from gatewayproj.demo.world import World
-from gatewayproj.log import JsonLines
+from gatewayproj.log import Readable
 
 DONE, FAILED = 0, 1
+LOG_LINES = 80
 
 
 def run(world: World, *, auto: bool, out: TextIO) -> int:
@@ -31,9 +32,9 @@ def run(world: World, *, auto: bool, out: TextIO) -> int:
             return asyncio.run(_interruptible(world, scroll, auto=auto))
         except DemoFailed as failed:
             scroll.line("FAILED", str(failed))
-        except Exception:
-            _tell_the_log(scroll, log)
-            raise
+        except Exception as error:
+            logging.getLogger("holdgate.demo").exception("the demo failed")
+            scroll.line("FAILED", f"{type(error).__name__}: {error}")
         _tell_the_log(scroll, log)
         return FAILED
 
@@ -95,7 +96,7 @@ def _log_to(path: Path) -> None:
     its lines.
     """
     handler = FileHandler(path, encoding="utf-8")
-    handler.setFormatter(JsonLines())
+    handler.setFormatter(Readable())
     root = logging.getLogger()
     for old in root.handlers[:]:
         root.removeHandler(old)
@@ -103,7 +104,7 @@ def _log_to(path: Path) -> None:
 
 
 def _tell_the_log(scroll: Scroll, path: Path) -> None:
-    lines = path.read_text(encoding="utf-8").splitlines()[-30:] if path.exists() else []
-    scroll.plain("\nThe end of the gateway's log:")
+    lines = path.read_text(encoding="utf-8").splitlines()[-LOG_LINES:] if path.exists() else []
+    scroll.plain("\nThe end of the gateway's log:\n")
     for line in lines:
-        scroll.plain(f"  {line[:2000]}")
+        scroll.plain(f"  {line}")
