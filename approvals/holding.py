@@ -177,11 +177,12 @@ def supersede(request: ApprovalRequest, snapshot: Snapshot, *, cause: str) -> Se
 
 
 def finish(
-    request_id: str, token: str, new: Status, *, executed: str, result: bytes
+    request_id: str, token: str, new: Status, *, executed: str, result: bytes, heard: bool
 ) -> bool:
     """Keep what came of a claimed call, for callers that join or come back; False when the claim is not ours any more.
 
-    `result` is the masked answer. It is dropped when its time is over, or once the identical call fetched it.
+    `result` is the masked answer, kept for a while. `heard` says that a caller is there to take it: the identical
+    call is a new request then.
     """
     now = database_now()
     request = ApprovalRequest.objects.get(pk=request_id)
@@ -196,12 +197,18 @@ def finish(
         result=result,
         result_until=now + (max(kept, KEYED_RESULT_KEPT) if request.idempotency else kept),
         ended_at=now,
+        delivered_at=now if heard else None,
     )
 
 
 def deliver(request_id: str) -> None:
-    """Note that a caller received the result: from now on the identical call is a new request."""
+    """Note that a caller is getting the result: from now on the identical call is a new request."""
     ApprovalRequest.objects.filter(pk=request_id, delivered_at=None).update(delivered_at=database_now())
+
+
+def undeliver(request_id: str) -> None:
+    """Note that the caller left before the result reached them: the identical call may fetch it."""
+    ApprovalRequest.objects.filter(pk=request_id).update(delivered_at=None)
 
 
 def detach(request_id: str, process: str) -> None:

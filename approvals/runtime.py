@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from django.conf import settings
 
 from approvals.publication import Policies, revision_in_transaction
 from approvals.recovery import end_late
 from approvals.waiting import Waiting
+from sessions import logkey
 from sessions.journal import Journal
 
 
@@ -36,8 +38,10 @@ def runtime() -> Runtime:
     global _current  # noqa: PLW0603 - one writer thread per process is the design
     with _lock:
         if _current is None:
+            # The name in the key file is the log's origin for good, whatever the setting says by now.
+            signer = logkey.ensure(Path(settings.STATE_DIR) / "keys" / "log.key", settings.ORIGIN)
             journal = Journal(
-                origin=settings.ORIGIN,
+                origin=signer.name,
                 build=settings.BUILD,
                 timeout=settings.RECORD_TIMEOUT,
                 revision=revision_in_transaction,

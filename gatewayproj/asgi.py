@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "gatewayproj.settings")
 
@@ -19,6 +20,17 @@ from gatewayproj.lifespan import Lifespan  # noqa: E402
 from gatewayproj.wiring import build_gateway  # noqa: E402
 from proxy.metadata import ProtectedResource  # noqa: E402
 
+
+
+def _any(application: Any) -> Any:
+    """Channels routes ASGI applications through Django's `path`, whose types know only views."""
+    return application
+
+
+def _route(route: str, application: Any) -> Any:
+    return path(route, _any(application))
+
+
 gateway = build_gateway()
 
 application = Lifespan(
@@ -26,12 +38,13 @@ application = Lifespan(
         {
             "http": URLRouter(
                 [
-                    path("mcp/<str:connection>", gateway),
-                    re_path(r"^\.well-known/oauth-protected-resource", ProtectedResource()),
-                    re_path(r"", pages),
+                    _route("mcp/<str:connection>", gateway),
+                    _route(".well-known/oauth-protected-resource", ProtectedResource()),
+                    _route(".well-known/oauth-protected-resource/<path:resource>", ProtectedResource()),
+                    re_path(r"", _any(pages)),
                 ]
             ),
-            "websocket": AuthMiddlewareStack(URLRouter([path("ws/inbox/", InboxConsumer.as_asgi())])),
+            "websocket": AuthMiddlewareStack(URLRouter([_route("ws/inbox/", InboxConsumer.as_asgi())])),
         }
     ),
     gateway,

@@ -61,6 +61,7 @@ class Launcher:
             log_config=None,
             access_log=False,
             server_header=False,
+            proxy_headers=False,
             date_header=True,
             timeout_graceful_shutdown=DRAIN_SECONDS,
             backlog=4096,

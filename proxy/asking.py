@@ -241,8 +241,12 @@ class Asking:
     async def _kept(self, exchange: Exchange, hold: Hold, request: ApprovalRequest) -> Settled:
         """Answer from the result that an earlier attempt of the identical call left; nothing runs again."""
         event = entry(exchange, "call.repeated", executed=request.executed)
-        await self._transact(exchange, lambda: (None, [event]))
-        exchange.request = request
+
+        def work() -> tuple[None, Sequence[Event]]:
+            holding.deliver(request.id)
+            return None, [event]
+
+        await self._transact(exchange, work)
         exchange.delivers = request.id
         kept = readdressed(bytes(request.result or b"{}"), exchange.message.id)
         made = decision(exchange, "hold", hold.rules, hold.would)

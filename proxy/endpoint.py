@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from django.conf import settings
 
 from approvals import keys
-from approvals.origins import host_allowed, origin_allowed
+from approvals.origins import Own, host_allowed, origin_allowed
 from proxy import knobs as wishes
 from proxy import mcp, replies
 from proxy.body import BodyTooLarge, CallerGone, read_body
@@ -237,8 +237,8 @@ def _misdirected(headers: RawHeaders) -> int:
     """Return 421 for a foreign Host and 403 for a foreign Origin (DNS rebinding), 0 when the request is for us."""
     hosts = [value.decode("latin-1") for name, value in headers if name == b"host"]
     origins = [value.decode("latin-1") for name, value in headers if name == b"origin"]
-    public, extra = settings.PUBLIC_URL, settings.EXTRA_HOSTS
-    if len(hosts) != 1 or not host_allowed(hosts[0], public_url=public, extra_hosts=extra):
+    own = Own(settings.PUBLIC_URL, tuple(settings.EXTRA_HOSTS))
+    if len(hosts) != 1 or not host_allowed(hosts[0], own):
         return 421
-    ours = all(origin_allowed(origin, hosts[0], public_url=public, extra_hosts=extra) for origin in origins)
+    ours = all(origin_allowed(origin, hosts[0], own) for origin in origins)
     return 0 if ours and len(origins) <= 1 else 403

@@ -63,6 +63,8 @@ class Exchange:
     streamed: bool = False
     reply_headers: tuple[tuple[bytes, bytes], ...] = ()
 
+    heard: bool = True  # the caller is still there
+
     # Set as soon as the call may have reached the upstream: from then on the caller's leaving does not end it.
     committed: bool = False
 

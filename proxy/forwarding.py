@@ -243,6 +243,7 @@ class Forwarding:
                 ending.status,
                 executed=ending.executed,
                 result=ending.answer,
+                heard=exchange.heard,
             )
         elif ending.executed == "false":
             keyed.release(exchange.keyed_scope, exchange.call_id)

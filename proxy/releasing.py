@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from approvals.states import Status
 from masking.documents import Unreadable
 from masking.engine import MaskingFailed
-from proxy import replies
+from proxy import replies, strictjson
 from proxy.answers import LISTS, Kind, classify, served_list
 from proxy.errors import MaskingBroken, UpstreamInvalid
 from proxy.faults import record_unavailable
@@ -23,8 +23,13 @@ if TYPE_CHECKING:
     from approvals.runtime import Runtime
     from proxy.exchange import Exchange, Permit
     from proxy.forwarding import Forwarding
+    from proxy.refusals import Executed
     from proxy.server_requests import ServerRequests
     from sessions.events import Event, Payload
+
+
+SERVER_ERROR = 500
+DEEPEST = 200
 
 
 class Releasing:
@@ -53,6 +58,8 @@ class Releasing:
         notes: list[Reply] = []
         payloads: dict[str, Payload] = {}
         for message in group:
+            if _too_deep(message):
+                raise MaskingFailed("deeper than can be masked")
             kind, content = classify(message, exchange.message.id)
             if kind is Kind.ANSWER:
                 events = [entry(exchange, "call.message", payloads=payloads)] if payloads else []
@@ -90,8 +97,12 @@ class Releasing:
     ) -> Reply:
         """Mask the answer and record it; when the policy moved meanwhile, mask it again by the new one."""
         status = Status.FAILED if "error" in content else Status.EXECUTED
+        # A server error that speaks JSON-RPC says nothing of what the server had done before.
+        executed: Executed = "unknown" if exchange.status >= SERVER_ERROR else "true"
+        if executed == "unknown":
+            status = Status.OUTCOME_UNKNOWN
         while True:
-            body, ending = self._masked(exchange, message, status)
+            body, ending = self._masked(exchange, message, status, executed)
             try:
                 await self._forwarding.end(
                     exchange, permit, ending, *events, revision=exchange.snapshot.revision
@@ -106,7 +117,9 @@ class Releasing:
                 streamed=exchange.streamed,
             )
 
-    def _masked(self, exchange: Exchange, message: bytes, status: Status) -> tuple[bytes, Ending]:
+    def _masked(
+        self, exchange: Exchange, message: bytes, status: Status, executed: Executed
+    ) -> tuple[bytes, Ending]:
         """Return the caller's view of the answer, and the ending that holds the record's view."""
         outlet = self._outlet(exchange)
         if exchange.message.method in LISTS:
@@ -121,7 +134,7 @@ class Releasing:
         recorded = outlet.same_for_record(masked, message)
         ending = Ending(
             kind="call.result",
-            executed="true",
+            executed=executed,
             # Kept for callers that come back: written down, so it is the view that excepts nobody.
             answer=bytes(recorded),
             status=status,
@@ -140,3 +153,8 @@ class Releasing:
             exchange.request.status = Status.EXECUTED.value
             meta[replies.APPROVAL] = approval_meta(exchange.request, self._house.public_url)
         return replies.with_meta(body, meta)
+
+
+def _too_deep(message: bytes) -> bool:
+    """Say whether the message nests deeper than masking follows; counted only where it could."""
+    return message.count(b"[") + message.count(b"{") > DEEPEST and strictjson.is_deeper(message, DEEPEST)

@@ -82,7 +82,7 @@ class Running:
 
     def leave(self) -> bool:
         """The caller is gone: end what may be ended; say whether the call goes on without them."""
-        self._heard = False
+        self._heard = self.exchange.heard = False
         while not self._queue.empty():
             self._queue.get_nowait()
         modern = self.exchange.message.era == "modern"
@@ -116,6 +116,7 @@ class Responder:
                 return
             for one in runs:
                 one.leave()
+                self._undelivered(one)
         finally:
             leaving.cancel()
             answering.cancel()
@@ -134,7 +135,6 @@ class Responder:
             while item is not None and not (isinstance(item, Reply) and item.final):
                 item = await running.next()
             await self._plain(item)
-        await self._delivered([running])
 
     async def _plain(self, reply: Reply | None) -> None:
         if reply is None or not reply.body:
@@ -150,7 +150,6 @@ class Responder:
             await send_json(self._send, 200, b"[" + b",".join(bodies) + b"]")
         else:
             await send_json(self._send, 202, b"")
-        await self._delivered(runs)
 
     async def _last(self, running: Running) -> bytes:
         body = b""
@@ -168,11 +167,10 @@ class Responder:
             item = await running.next()
         await self._send({"type": "http.response.body", "body": b""})
 
-    async def _delivered(self, runs: Sequence[Running]) -> None:
-        """Note that the results of held calls were handed over, so that the identical call asks anew."""
-        for running in runs:
-            if approval_id := running.exchange.delivers:
-                await in_database(lambda key=approval_id: holding.deliver(key))  # type: ignore[misc]
+    def _undelivered(self, running: Running) -> None:
+        """The caller left before the result of a held call reached them: keep it for the identical call."""
+        if approval_id := running.exchange.delivers:
+            self._background.run(in_database(lambda: holding.undeliver(approval_id)))
 
 
 def _needs_stream(item: Item) -> bool:

@@ -126,13 +126,13 @@ def _text(body: bytes, max_depth: int) -> str:
     except UnicodeDecodeError:
         msg = "not valid UTF-8"
         raise BadJson(msg) from None
-    if body.count(b"[") + body.count(b"{") > max_depth and _is_deeper(body, max_depth):
+    if body.count(b"[") + body.count(b"{") > max_depth and is_deeper(body, max_depth):
         msg = f"nested deeper than {max_depth} levels"
         raise BadJson(msg)
     return text
 
 
-def _is_deeper(body: bytes, levels: int) -> bool:
+def is_deeper(body: bytes, levels: int) -> bool:
     """Say whether brackets nest deeper, in linear time and without recursion: each round removes the
     innermost pairs.
     """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from proxy.errors import CredentialUnavailable
 from proxy.upstream import Credential, Upstream, UpstreamRequest
 
 if TYPE_CHECKING:
@@ -15,7 +16,11 @@ if TYPE_CHECKING:
     from proxy.exchange import Exchange
     from proxy.headers import RawHeaders
     from proxy.legacy import LegacySessions, Session
-    from proxy.upstream import Answer
+    from proxy.errors import CredentialUnavailable
+from proxy.upstream import Answer
+
+
+SESSION_GONE = 404
 
 
 class Transport:
@@ -33,8 +38,10 @@ class Transport:
         """
         message = exchange.message
         request = await self._request(exchange, message.raw, message.id if message.kind == "request" else None)
-        async with await self._upstream.exchange(request) as answer:
+        async with await self._exchange(exchange, request) as answer:
             exchange.status = answer.status
+            if answer.status == SESSION_GONE and exchange.session is not None:
+                await self._sessions.close(exchange.session.token)
             exchange.streamed = answer.streamed
             await self._note_session(exchange, answer)
             async for group in answer.groups():
@@ -45,9 +52,18 @@ class Transport:
     ) -> AsyncIterator[list[bytes]]:
         """Send a message of the gateway's own in the exchange's session and era; yield what comes back."""
         request = await self._request(exchange, body, request_id, method=method)
-        async with await self._upstream.exchange(request) as answer:
+        async with await self._exchange(exchange, request) as answer:
             async for group in answer.groups():
                 yield group
+
+    async def _exchange(self, exchange: Exchange, request: UpstreamRequest) -> Answer:
+        try:
+            return await self._upstream.exchange(request)
+        except CredentialUnavailable:
+            if exchange.connection.credential is not None:
+                # Refused: it was probably rotated, so the next call reads it anew.
+                self._credentials.forget(exchange.connection.credential.value)
+            raise
 
     async def end_session(self, connection: Connection, session: Session) -> None:
         """Tell the upstream that a session of the legacy era is over. Raises faults."""
