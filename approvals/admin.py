@@ -68,11 +68,7 @@ class ConfigItemAdmin(_Items):
 
     def get_fields(self, request: HttpRequest, obj: ConfigItem | None = None) -> Any:
         """Show the text read-only where the form is not to be had."""
-        return (
-            ("kind", "name", "enabled", "as_yaml")
-            if obj and obj.owner == ConfigItem.Owner.FILE
-            else self.fields
-        )
+        return ("kind", "name", "enabled", "as_yaml") if obj and obj.owner == ConfigItem.Owner.FILE else self.fields
 
     @admin.display(description="Body")
     def as_yaml(self, obj: ConfigItem) -> SafeString:

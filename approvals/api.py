@@ -41,9 +41,7 @@ from sessions.journal import RecordUnavailable
 MAX_WAIT = 60
 RETRY_AFTER = 5
 
-_WAIT = OpenApiParameter(
-    "wait", OpenApiTypes.INT, description="Seconds, at most 60, to wait for another status."
-)
+_WAIT = OpenApiParameter("wait", OpenApiTypes.INT, description="Seconds, at most 60, to wait for another status.")
 _LISTED = [
     OpenApiParameter(name, OpenApiTypes.STR, description=text)
     for name, text in (
@@ -203,9 +201,7 @@ class Cancel(APIView):
             return unrecorded(row)
         match outcome:
             case services.NotFound():
-                return Response(
-                    refusal("forbidden", "Only the requester can withdraw it.", request=row), status=403
-                )
+                return Response(refusal("forbidden", "Only the requester can withdraw it.", request=row), status=403)
             case services.TooLate():
                 return Response(rendered(request, found(request, approval_id)), status=409)
             case _:
@@ -214,9 +210,5 @@ class Cancel(APIView):
 
 def unrecorded(row: ApprovalRequest) -> Response:
     """Answer that the record could not be written, so that nothing was counted."""
-    body = refusal(
-        "record_unavailable", "The record cannot be written now; nothing was counted.", request=row
-    )
-    return Response(
-        body | {"retry_after": RETRY_AFTER}, status=503, headers={"Retry-After": str(RETRY_AFTER)}
-    )
+    body = refusal("record_unavailable", "The record cannot be written now; nothing was counted.", request=row)
+    return Response(body | {"retry_after": RETRY_AFTER}, status=503, headers={"Retry-After": str(RETRY_AFTER)})

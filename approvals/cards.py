@@ -212,9 +212,7 @@ class Sheet(Card):
     @property
     def reads_session(self) -> bool:
         """Whether the viewer may open the recorded session that the call belongs to."""
-        is_caller = (
-            self.request.requester_iss == self.caller.iss and self.request.requester_sub == self.caller.sub
-        )
+        is_caller = self.request.requester_iss == self.caller.iss and self.request.requester_sub == self.caller.sub
         return is_caller or bool(roles_of(self.caller, self.policy) & {"auditor", "admin"})
 
     @property
@@ -225,9 +223,7 @@ class Sheet(Card):
     @cached_property
     def twins(self) -> list[ApprovalRequest]:
         """Identical calls that are waiting too; each needs its own decision."""
-        same = visible_to(self.caller, self.policy).filter(
-            call_digest=self.request.call_digest, status=Status.PENDING
-        )
+        same = visible_to(self.caller, self.policy).filter(call_digest=self.request.call_digest, status=Status.PENDING)
         return list(same.exclude(pk=self.request.pk)[:EARLIER])
 
     @cached_property

@@ -99,9 +99,7 @@ def _visible(text: str, sql: bool) -> Iterator[Piece]:
             continue
         yield from _words(plain, sql)
         plain = ""
-        yield Piece(
-            f"U+{ord(character):04X}", "mark", unicodedata.name(character, "control or unassigned character")
-        )
+        yield Piece(f"U+{ord(character):04X}", "mark", unicodedata.name(character, "control or unassigned character"))
     yield from _words(plain, sql)
 
 
@@ -180,9 +178,7 @@ def _leaf(name: str, value: Any) -> Field:
         case _Spelled():
             return _field(name, str(value), "number")
         case str():
-            looks_like_sql = bool(_SQL_START.match(value)) or (
-                bool(_SQL_NAME.fullmatch(name)) and " " in value
-            )
+            looks_like_sql = bool(_SQL_START.match(value)) or (bool(_SQL_NAME.fullmatch(name)) and " " in value)
             return _field(name, value, "SQL" if looks_like_sql else "text")
         case bool():
             return _field(name, "true" if value else "false", "boolean")
@@ -218,8 +214,7 @@ def glance(document: str) -> tuple[Piece, ...]:
     """Return the arguments in one short line for a list: SQL as it is, everything else as name and value."""
     found = sorted(fields(document), key=lambda field: field.kind != "SQL")
     shown = [
-        _flat(field.value) if field.kind == "SQL" else f"{_flat(field.name)}: {_flat(field.value)}"
-        for field in found
+        _flat(field.value) if field.kind == "SQL" else f"{_flat(field.name)}: {_flat(field.value)}" for field in found
     ]
     line = " · ".join(shown)
     return (Piece(line[:GLANCE] + ("…" if len(line) > GLANCE else "")),) if line else ()

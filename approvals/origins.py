@@ -38,7 +38,7 @@ def origin_allowed(origin: str, host: str, own: Own) -> bool:
     port and scheme will do: it stands behind a proxy that we know nothing of.
     """
     parts = _split(origin)
-    if parts.scheme not in PORTS or not parts.hostname or parts.path or parts.query:
+    if parts.scheme not in PORTS or not parts.hostname or parts.path or parts.query or _port(parts) == -1:
         return False
     if parts.hostname in {extra.lower() for extra in own.extra_hosts}:
         return True

@@ -41,9 +41,7 @@ class _Text(BaseParser):
     The loader of holdgate.yaml reads JSON too, and says line and key of a problem.
     """
 
-    def parse(
-        self, stream: IO[Any], media_type: str | None = None, context: Mapping[str, Any] | None = None
-    ) -> Any:
+    def parse(self, stream: IO[Any], media_type: str | None = None, context: Mapping[str, Any] | None = None) -> Any:
         """Return the body. Bytes that are not UTF-8 become characters that the loader refuses."""
         return str(stream.read(MAX_DOCUMENT + 1).decode("utf-8", "replace"))
 
@@ -67,9 +65,7 @@ class YamlRenderer(BaseRenderer):
     format = "yaml"
     charset = "utf-8"
 
-    def render(
-        self, data: Any, accepted_media_type: str | None = None, renderer_context: Any = None
-    ) -> bytes:
+    def render(self, data: Any, accepted_media_type: str | None = None, renderer_context: Any = None) -> bytes:
         """Return the bytes of the answer."""
         return (data if isinstance(data, str) else json.dumps(data, default=str)).encode()
 
@@ -100,9 +96,7 @@ class PolicyView(APIView):
 
     @extend_schema(
         request=OpenApiTypes.OBJECT,
-        parameters=[
-            OpenApiParameter("If-Match", OpenApiTypes.STR, OpenApiParameter.HEADER, description="the ETag")
-        ],
+        parameters=[OpenApiParameter("If-Match", OpenApiTypes.STR, OpenApiParameter.HEADER, description="the ETag")],
         responses={200: OpenApiTypes.OBJECT, 400: OpenApiTypes.OBJECT, 412: OpenApiTypes.OBJECT},
     )
     def put(self, request: Request) -> Response:
@@ -110,16 +104,12 @@ class PolicyView(APIView):
         caller = require_role(request, "admin")
         text = cast("str", request.data)
         if len(text) > MAX_DOCUMENT:
-            return Response(
-                refusal("too_large", f"The document is larger than {MAX_DOCUMENT} bytes."), status=413
-            )
+            return Response(refusal("too_large", f"The document is larger than {MAX_DOCUMENT} bytes."), status=413)
         try:
             config = load(text, detectors=DETECTORS)
         except ConfigError as error:
             messages = [str(problem) for problem in error.problems]
-            return Response(
-                refusal("invalid_request", "; ".join(messages)) | {"messages": messages}, status=400
-            )
+            return Response(refusal("invalid_request", "; ".join(messages)) | {"messages": messages}, status=400)
         expected, problem = _expected(request.headers.get("If-Match"))
         if problem is not None:
             return problem
@@ -129,13 +119,9 @@ class PolicyView(APIView):
                 house.journal, house.policies, lambda: _drafted(config), author=caller.key, expected=expected
             )
         except RevisionConflict as conflict:
-            return Response(
-                refusal("invalid_request", str(conflict)) | {"revision": conflict.current}, status=412
-            )
+            return Response(refusal("invalid_request", str(conflict)) | {"revision": conflict.current}, status=412)
         except RecordUnavailable:
-            return Response(
-                refusal("record_unavailable", "The record cannot be written; nothing changed."), status=503
-            )
+            return Response(refusal("record_unavailable", "The record cannot be written; nothing changed."), status=503)
         changed = [str(change) for change in published.changes]
         body = {"revision": published.revision, "changed": changed}
         return Response(body, headers={"ETag": f'"{published.revision}"'})
@@ -156,9 +142,7 @@ def _expected(header: str | None) -> tuple[int | None, Response | None]:
         return None, None
     found = _ETAG.fullmatch(header.strip())
     if found is None:
-        return None, Response(
-            refusal("invalid_request", 'If-Match must be a revision such as "7".'), status=400
-        )
+        return None, Response(refusal("invalid_request", 'If-Match must be a revision such as "7".'), status=400)
     return int(found[1]), None
 
 
@@ -189,7 +173,6 @@ def _revision(row: PolicyRevision) -> dict[str, Any]:
         "created_at": row.created_at.isoformat(),
         "digest": row.digest,
         "diff": [
-            {"kind": c.kind, "name": c.name, "action": c.action, "before": c.before, "after": c.after}
-            for c in changes
+            {"kind": c.kind, "name": c.name, "action": c.action, "before": c.before, "after": c.after} for c in changes
         ],
     }

@@ -18,6 +18,7 @@ from approvals.replay import reads_all
 from approvals.runtime import runtime
 from approvals.verdicts import Caller
 from sessions import selectors
+from sessions.events import INTENT
 from sessions.models import RecordedSession
 from sessions.selectors import CallSummary
 
@@ -51,12 +52,19 @@ def _call(summary: CallSummary, approval: str | None) -> dict[str, Any]:
         "session": summary.session,
         "started_at": summary.started_at.isoformat(),
         "ended_at": summary.ended_at.isoformat() if summary.ended_at else None,
-        "executed": facts.get("executed") or EXECUTED.get(summary.kind, "unknown"),
+        "executed": facts.get("executed") or _executed(summary),
         "reason": facts.get("reason"),
         "policy_revision": last.revision,
         "approval": approval,
         "receipt": None,
     }
+
+
+def _executed(summary: CallSummary) -> str:
+    """Say what the entries tell: without an intent nothing was ever forwarded."""
+    if all(entry.leaf.kind != INTENT for entry in summary.entries):
+        return "false"
+    return EXECUTED.get(summary.kind, "unknown")
 
 
 class Sessions(APIView):

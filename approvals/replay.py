@@ -79,17 +79,13 @@ class Step:
 
     @property
     def facts(self) -> list[tuple[str, object]]:
-        return sorted(
-            (name, value) for name, value in self.entry.leaf.facts.items() if value not in (None, "", [])
-        )
+        return sorted((name, value) for name, value in self.entry.leaf.facts.items() if value not in (None, "", []))
 
 
 def step(entry: RecordedEntry, *, sees_payloads: bool) -> Step:
     """Return the step of an entry; without payloads for who must not see them."""
     bodies = sorted(entry.payloads.items()) if sees_payloads else []
-    shown = tuple(
-        (name, (whole(body.decode("utf-8", "replace")), len(body) <= OPEN_BYTES)) for name, body in bodies
-    )
+    shown = tuple((name, (whole(body.decode("utf-8", "replace")), len(body) <= OPEN_BYTES)) for name, body in bodies)
     return Step(entry, shown, tuple(sorted(entry.leaf.payloads.keys() - entry.payloads.keys())))
 
 
@@ -149,9 +145,7 @@ def session(request: HttpRequest, session_id: str) -> HttpResponse:
     if row.actor != keys.actor(caller.key) and not _recorded_read(caller, policy, row):
         return render(request, "503.html", status=503)
     after = request.GET.get("after", "0")
-    entries = selectors.entries_of_session(
-        row.pk, after=int(after) if after.isdecimal() else 0, limit=STEPS + 1
-    )
+    entries = selectors.entries_of_session(row.pk, after=int(after) if after.isdecimal() else 0, limit=STEPS + 1)
     shown = sees_payloads(row, caller, policy)
     steps = [step(entry, sees_payloads=shown) for entry in entries[:STEPS]]
     context: dict[str, Any] = {

@@ -90,9 +90,7 @@ class RefusalSerializer(serializers.Serializer[Any]):
     url = serializers.CharField(allow_null=True)
 
 
-def approval_document(
-    request: ApprovalRequest, caller: Caller, policy: Policy, *, public_url: str
-) -> dict[str, Any]:
+def approval_document(request: ApprovalRequest, caller: Caller, policy: Policy, *, public_url: str) -> dict[str, Any]:
     """Return an approval as this caller may see it."""
     shown = sees_payload(request, caller, policy)
     document = {

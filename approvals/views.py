@@ -30,9 +30,7 @@ OPEN_SHOWN = 200
 PAGE = 50
 RECENT = 8
 SHOWS = {"mine": "Mine to decide", "asked": "I asked", "all": "Everything"}
-NOT_COUNTED = (
-    "The record cannot be written at the moment, so your decision was not counted. Please try again."
-)
+NOT_COUNTED = "The record cannot be written at the moment, so your decision was not counted. Please try again."
 
 
 def viewer(request: HttpRequest) -> tuple[Caller, Policy]:

@@ -6,7 +6,7 @@ import hashlib
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from gatewayproj import databases, env, keys, version
+from gatewayproj import databases, env, keys, log, version
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -110,7 +110,7 @@ CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}
 
 REDIS_URL = env.secret("REDIS_URL", "Redis of the Celery broker, when BROKER_URL is not set.")
 CELERY_BROKER_URL = env.secret("BROKER_URL", "Celery's broker; default: REDIS_URL, or in this process's memory.")
-CELERY_BROKER_URL = CELERY_BROKER_URL or REDIS_URL or "memory://"
+CELERY_BROKER_URL = CELERY_BROKER_URL or REDIS_URL or "memory://localhost/"
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
@@ -138,4 +138,4 @@ ORIGIN = env.text("HOLDGATE_ORIGIN", "", "Name of this installation's log in its
 ORIGIN = ORIGIN or f"holdgate/{hashlib.sha256(SECRET_KEY.encode()).hexdigest()[:12]}"
 
 LOG_LEVEL = env.text("HOLDGATE_LOG_LEVEL", "INFO", "DEBUG, INFO, WARNING or ERROR.").upper()
-
+LOGGING = log.configuration(LOG_LEVEL)

@@ -8,9 +8,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
+from django.test import Client
 
 from approvals.config.loader import load
 from approvals.database import database_now
@@ -20,6 +23,7 @@ from approvals.publication import publish
 from approvals.runtime import Runtime, runtime, shut_down
 from approvals.verdicts import Call, Caller, Hold
 from sessions.ids import uuid7
+from tests.issuer import FakeIssuer
 from tests.people import CONNECTION, Human, config_yaml
 
 ISS = "https://id.example.com"
@@ -65,6 +69,33 @@ def publish_policy(**blocks: Any) -> None:
     publish(running.journal, running.policies, load(policy_text(**blocks)), author="tests")
 
 
+def anonymous(**options: Any) -> Client:
+    """Return a browser in which nobody is signed in. It calls the gateway by a name of this machine."""
+    return Client(headers={"host": "localhost"}, **options)
+
+
+def browser(human: Human, **options: Any) -> Client:
+    """Return a browser in which one of the cast is signed in."""
+    client = anonymous(**options)
+    client.force_login(signed_in(human))
+    return client
+
+
+def bearer(authorization: str) -> Client:
+    """Return a program that calls the API with this Authorization header."""
+    return Client(headers={"host": "localhost", "authorization": authorization})
+
+
+def publish_with_keys(issuer: FakeIssuer, folder: Path) -> None:
+    """Bring the policy into force for an issuer that is not there but for its published keys, in files."""
+    document = yaml.safe_load(policy_text())
+    for entry, source in zip(document["issuers"], (issuer, issuer.github), strict=True):
+        path = folder / f"{entry['name']}.json"
+        path.write_text(json.dumps(source.jwks()), encoding="utf-8")
+        entry["jwks_uri"] = f"file:{path}"
+    publish_policy(issuers=document["issuers"])
+
+
 def signed_in(human: Human) -> Person:
     """Return one of the cast as somebody who signed in just now."""
     now = database_now()
@@ -86,9 +117,7 @@ def caller(human: Human = HENRY, **changes: Any) -> Caller:
     return replace(made, **changes)
 
 
-def held(
-    by: Caller | None = None, *, tool: str = "query", reason: str = "", **arguments: Any
-) -> ApprovalRequest:
+def held(by: Caller | None = None, *, tool: str = "query", reason: str = "", **arguments: Any) -> ApprovalRequest:
     """Hold a call and return the request that waits for people.
 
     Each call is another one, also when it is identical.
