@@ -17,7 +17,7 @@ from approvals.database import database_now
 from approvals.entries import approval_entry
 from approvals.models import ApprovalRequest
 from approvals.services import move, still_approved
-from approvals.states import Status
+from approvals.states import LIVE, Status
 from sessions.liveness import is_alive
 
 if TYPE_CHECKING:
@@ -94,24 +94,18 @@ def _joins(ask: Ask, candidate: ApprovalRequest, now: datetime) -> bool:
     """Say whether the call meets this request again. Two identical calls at the same time stay two requests."""
     keyed = bool(ask.idempotency) and candidate.idempotency == ask.idempotency
     handle = keyed or ask.approval_id == candidate.pk
-    match Status(candidate.status):
-        case Status.PENDING:
-            return candidate.expires_at > now and (handle or _unattended(candidate))
-        case Status.APPROVED:
-            open_until = candidate.execute_by or candidate.expires_at
-            return open_until > now and (handle or _unattended(candidate))
-        case Status.EXECUTING:
-            return handle or _unattended(candidate)
-        case Status.EXECUTED | Status.FAILED:
-            kept = candidate.result is not None and (candidate.result_until or now) > now
-            return kept and (handle or candidate.delivered_at is None)
-        case Status.DENIED:
-            same_reason = not ask.reason or ask.reason == candidate.reason
-            return candidate.expires_at > now and same_reason
-        case Status.OUTCOME_UNKNOWN:
-            return (candidate.ended_at or candidate.created_at) + UNKNOWN_BLOCKS > now
-        case _:
-            return False
+    status = Status(candidate.status)
+    if status in LIVE:
+        open_until = candidate.expires_at if status is Status.PENDING else candidate.execute_by
+        in_time = status is Status.EXECUTING or (open_until is not None and open_until > now)
+        return in_time and (handle or _unattended(candidate))
+    if status in {Status.EXECUTED, Status.FAILED}:
+        kept = candidate.result is not None and (candidate.result_until or now) > now
+        return kept and (handle or candidate.delivered_at is None)
+    if status is Status.DENIED:
+        return candidate.expires_at > now and (not ask.reason or ask.reason == candidate.reason)
+    ended = candidate.ended_at or candidate.created_at
+    return status is Status.OUTCOME_UNKNOWN and ended + UNKNOWN_BLOCKS > now
 
 
 def _unattended(candidate: ApprovalRequest) -> bool:
@@ -169,16 +163,12 @@ def claim(request_id: str, snapshot: Snapshot) -> tuple[str, Sequence[Event]]:
 def supersede(request: ApprovalRequest, snapshot: Snapshot, *, cause: str) -> Sequence[Event]:
     """End a live request because what it was asked for changed; the caller must ask again."""
     old = Status(request.status)
-    if old in {Status.PENDING, Status.APPROVED} and move(
-        request.pk, old, Status.SUPERSEDED, ended_at=database_now()
-    ):
+    if old in {Status.PENDING, Status.APPROVED} and move(request.pk, old, Status.SUPERSEDED, ended_at=database_now()):
         return (approval_entry(request, "superseded", snapshot, cause=cause),)
     return ()
 
 
-def finish(
-    request_id: str, token: str, new: Status, *, executed: str, result: bytes, heard: bool
-) -> bool:
+def finish(request_id: str, token: str, new: Status, *, executed: str, result: bytes, heard: bool) -> bool:
     """Keep what came of a claimed call, for callers that join or come back; False when the claim is not ours any more.
 
     `result` is the masked answer, kept for a while. `heard` says that a caller is there to take it: the identical

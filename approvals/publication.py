@@ -94,14 +94,14 @@ class Policies:
 
     def reload(self) -> Snapshot:
         """Read the newest revision and compile it if it is new. Never goes back to an older one."""
-        row = PolicyRevision.objects.order_by("-number").first()
+        number = revision_in_transaction()
         with self._lock:
             known = self._current
-            number = row.number if row else 0
-            if known is None or known.revision < number:
-                config = parse_document(row.document if row else None)
-                self._current = compile_snapshot(config, revision=number, digest=row.digest if row else "")
-            assert self._current is not None  # noqa: S101 - set one line above
+            if known is not None and known.revision >= number:
+                return known
+            row = PolicyRevision.objects.get(number=number) if number else None
+            config = parse_document(row.document if row else None)
+            self._current = compile_snapshot(config, revision=number, digest=row.digest if row else "")
             return self._current
 
     async def refreshed(self) -> Snapshot:

@@ -35,7 +35,7 @@ _current: Runtime | None = None
 
 def runtime() -> Runtime:
     """Return this process's runtime; its journal starts at the first use."""
-    global _current  # noqa: PLW0603 - one writer thread per process is the design
+    global _current
     with _lock:
         if _current is None:
             # The name in the key file is the log's origin for good, whatever the setting says by now.
@@ -54,7 +54,7 @@ def runtime() -> Runtime:
 
 def shut_down() -> None:
     """Drain and stop this process's journal; the next use starts a new one."""
-    global _current  # noqa: PLW0603 - see above
+    global _current
     with _lock:
         if _current is not None:
             _current.journal.stop()

@@ -23,9 +23,9 @@ from approvals.states import Status, is_allowed
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from approvals.verdicts import Caller
     from approvals.publication import Snapshot
     from approvals.runtime import Runtime
+    from approvals.verdicts import Caller
     from sessions.events import Event
 
 MAX_COMMENT = 4000

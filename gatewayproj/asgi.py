@@ -21,7 +21,6 @@ from gatewayproj.wiring import build_gateway  # noqa: E402
 from proxy.metadata import ProtectedResource  # noqa: E402
 
 
-
 def _any(application: Any) -> Any:
     """Channels routes ASGI applications through Django's `path`, whose types know only views."""
     return application

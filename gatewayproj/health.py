@@ -64,7 +64,7 @@ def _recording() -> str:
     return "ok"
 
 
-_CHECKS: "dict[str, Callable[[], str]]" = {
+_CHECKS: dict[str, Callable[[], str]] = {
     "migrated": _migrated,
     "configured": _configured,
     "recording": _recording,

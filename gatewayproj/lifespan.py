@@ -10,19 +10,26 @@ from typing import TYPE_CHECKING, Any
 from django.conf import settings
 from django.db import connection
 
+from approvals import keyed
 from approvals.database import in_database
 from approvals.recovery import recover
 from approvals.runtime import runtime, shut_down
+from gatewayproj.wiring import close_key_sets
+from proxy import legacy
+from proxy.counts import FLUSH_SECONDS
 from sessions import logkey
 from sessions.anchors import FileAnchor
 from sessions.sequencer import Sequencer
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from proxy.endpoint import Gateway
 
 log = logging.getLogger("holdgate.process")
 
 RECOVERY_SECONDS = 5.0
+CLEANING_SECONDS = 3600.0
 
 
 class Lifespan:
@@ -32,7 +39,7 @@ class Lifespan:
         self._app = app
         self._gateway = gateway
         self._sequencer: Sequencer | None = None
-        self._recovering: asyncio.Task[None] | None = None
+        self._chores: list[asyncio.Task[None]] = []
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] != "lifespan":
@@ -61,22 +68,39 @@ class Lifespan:
         signer = logkey.ensure(state / "keys" / "log.key", settings.ORIGIN)
         self._sequencer = Sequencer(signer, [FileAnchor(state / "anchor" / "checkpoints.txt")])
         self._sequencer.start()
-        self._recovering = asyncio.create_task(self._recover_forever())
-
-    async def _recover_forever(self) -> None:
-        """Mark the calls of processes that died, for as long as this one lives."""
-        while True:
-            await asyncio.sleep(RECOVERY_SECONDS)
-            try:
-                await in_database(lambda: recover(runtime(), exclusive=False))
-            except Exception as error:  # noqa: BLE001 - reported; the next round tries again, nothing is let through
-                log.warning("recovery failed, trying again: %s", type(error).__name__)
+        self._chores = [
+            asyncio.create_task(_forever("recovery", RECOVERY_SECONDS, _recover)),
+            asyncio.create_task(_forever("counting", FLUSH_SECONDS, self._gateway.flush_counts)),
+            asyncio.create_task(_forever("cleaning", CLEANING_SECONDS, _clean)),
+        ]
 
     async def _stop(self) -> None:
-        if self._recovering is not None:
-            self._recovering.cancel()
+        for chore in self._chores:
+            chore.cancel()
         await self._gateway.drain()
+        await close_key_sets()
         await runtime().waiting.stop()
         await in_database(shut_down)
         if self._sequencer is not None:
             await asyncio.get_running_loop().run_in_executor(None, self._sequencer.stop)
+
+
+async def _forever(name: str, period: float, work: Callable[[], Awaitable[None]]) -> None:
+    """Do a chore again and again for as long as the process lives; a failure is reported and tried again."""
+    while True:
+        await asyncio.sleep(period)
+        try:
+            await work()
+        except Exception as error:  # noqa: BLE001 - nothing is let through by a chore that failed
+            log.warning("%s failed and is tried again: %s", name, type(error).__name__)
+
+
+async def _recover() -> None:
+    """Mark the calls of processes that died."""
+    await in_database(lambda: recover(runtime(), exclusive=False))
+
+
+async def _clean() -> None:
+    """Forget sessions of a week ago and keys of yesterday."""
+    await in_database(legacy.forget_old)
+    await in_database(keyed.forget_old)

@@ -23,10 +23,25 @@ from proxy.transport import Transport
 from proxy.upstream import Upstream, pooled_transport
 
 
+_key_transport = cache(pooled_transport)
+
+
+@cache
+def key_sets() -> KeySets:
+    """Return the issuers' keys that this process knows."""
+    return KeySets(_key_transport())
+
+
+async def close_key_sets() -> None:
+    """Close the connections to the issuers, at the end of the process."""
+    await key_sets().aclose()
+    await _key_transport().aclose()
+
+
 @cache
 def identity() -> Identity:
     """Return the process's verifier of bearer tokens, for the data path and the API alike."""
-    return Identity(KeySets(pooled_transport()), public_url=settings.PUBLIC_URL)
+    return Identity(key_sets(), public_url=settings.PUBLIC_URL)
 
 
 def build_gateway() -> Gateway:

@@ -39,7 +39,7 @@ def classify(message: bytes, request_id: Id | None) -> tuple[Kind, dict[str, Any
     content = orjson.loads(message)
     if not isinstance(content, dict):
         msg = "not one JSON object"
-        raise ValueError(msg)  # noqa: TRY004 - a malformed message, not a misuse
+        raise ValueError(msg)
     if "method" in content:
         return (Kind.REQUEST if "id" in content else Kind.NOTIFICATION), content
     same = content.get("id") == request_id and type(content.get("id")) is type(request_id)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from approvals import holding, keys
@@ -119,20 +120,23 @@ class Asking:
 
     async def _until_decided(self, exchange: Exchange, request: ApprovalRequest) -> AsyncIterator[Pulse]:
         """Pulse until the row says something else than waiting. The row is read on a hint, never per pulse."""
-        started = time.monotonic()
+        started = due = time.monotonic()
         deadline = started + self._budget(exchange)
         with self._house.waiting.watch(request.id, request.version) as moved:
             while Status(request.status) in WAITING and not self.stopping.is_set():
-                yield _pulse(exchange, request, time.monotonic() - started)
+                now = time.monotonic()
+                if now >= due:
+                    due = now + PULSE_SECONDS
+                    yield _pulse(exchange, request, now - started)
                 left = deadline - time.monotonic()
                 if left <= 0:
                     break
                 overdue = (request.expires_at - datetime.now(UTC)).total_seconds() + 0.05
-                nap = min(left, PULSE_SECONDS, max(overdue, 0.05))
+                nap = min(left, due - time.monotonic(), max(overdue, 0.05))
                 if not await _happens(moved, nap) and datetime.now(UTC) < request.expires_at:
                     continue
                 moved.clear()
-                request = await in_database(lambda: self._read(request.id))
+                request = await in_database(partial(self._read, request.id))
         exchange.request = request
 
     def _read(self, approval_id: str) -> ApprovalRequest:

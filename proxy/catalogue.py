@@ -136,11 +136,13 @@ class Catalogue:
         if exchange.message.era == "modern":
             params["_meta"] = {VERSION_KEY: exchange.message.version, CAPABILITIES_KEY: {}}
         request = {"jsonrpc": "2.0", "id": request_id, "method": "tools/list", "params": params}
-        async for group in self._transport.ask(exchange, orjson.dumps(request), request_id=request_id, method="tools/list"):
+        async for group in self._transport.ask(
+            exchange, orjson.dumps(request), request_id=request_id, method="tools/list"
+        ):
             for message in group:
                 try:
                     kind, _ = classify(message, request_id)
-                    content, _ = documents.read(message.decode("utf-8")) if kind is Kind.ANSWER else ({}, False)
+                    content = documents.read(message.decode("utf-8"))[0] if kind is Kind.ANSWER else {}
                 except (ValueError, documents.Unreadable) as error:
                     msg = "The upstream's list of tools is not JSON."
                     raise UpstreamInvalid(msg) from error

@@ -88,7 +88,12 @@ class Gateway:
         """Wait until the running calls are done, half a minute at most."""
         self.begin_shutdown()
         await self._background.finish(DRAIN_SECONDS)
+        await self.flush_counts()
         await self._steps.close()
+
+    async def flush_counts(self) -> None:
+        """Record what was refused before it was a call, as counts."""
+        await self._counts.flush(self._house)
 
     async def _serve(self, connection: str, scope: Any, receive: Any, send: Any) -> None:
         headers: RawHeaders = scope["headers"]
@@ -120,9 +125,7 @@ class Gateway:
         except TokenRejected as rejected:
             self._counts.add("unauthenticated", connection)
             log.info("a caller of %s is not known: %s", connection[:63], rejected.detail or rejected.message)
-            value = challenge(
-                self._house.public_url, connection, error=rejected.error, description=rejected.message
-            )
+            value = challenge(self._house.public_url, connection, error=rejected.error, description=rejected.message)
             refusal = Refusal(
                 reason="unauthenticated",
                 executed="false",

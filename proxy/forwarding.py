@@ -53,9 +53,7 @@ class Ending:
 class Forwarding:
     """Commits intents, forwards, and records how calls end; one per process."""
 
-    def __init__(
-        self, house: Runtime, transport: Transport, sessions: LegacySessions, background: Background
-    ) -> None:
+    def __init__(self, house: Runtime, transport: Transport, sessions: LegacySessions, background: Background) -> None:
         self._house = house
         self._transport = transport
         self._sessions = sessions
@@ -92,9 +90,7 @@ class Forwarding:
         exchange.committed = True
         if exchange.is_governed and exchange.knobs.idempotency_key:
             return await self._intend_keyed(exchange, allow, intent, until)
-        append = asyncio.ensure_future(
-            self._house.journal.append(*exchange.opening, intent, revision=revision)
-        )
+        append = asyncio.ensure_future(self._house.journal.append(*exchange.opening, intent, revision=revision))
         try:
             await asyncio.shield(append)
         except RevisionMoved:
@@ -251,9 +247,7 @@ class Forwarding:
             keyed.keep(exchange.keyed_scope, exchange.call_id, ending.answer)
         return None, events
 
-    async def _cancelled(
-        self, exchange: Exchange, append: asyncio.Future[None] | None, executed: Executed
-    ) -> None:
+    async def _cancelled(self, exchange: Exchange, append: asyncio.Future[None] | None, executed: Executed) -> None:
         """Record that the caller of the modern era left, which ends its call; what the upstream did is not known."""
         if append is not None:
             try:

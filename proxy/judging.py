@@ -23,11 +23,33 @@ if TYPE_CHECKING:
 
 # What MCP defines, over all revisions. Anything else is refused where a connection enforces.
 KNOWN_METHODS = frozenset(
-    """initialize ping server/discover tools/list tools/call resources/list resources/templates/list resources/read
-    resources/subscribe resources/unsubscribe prompts/list prompts/get completion/complete logging/setLevel
-    subscriptions/listen tasks/get tasks/result tasks/list tasks/update tasks/cancel
-    notifications/initialized notifications/cancelled notifications/progress notifications/roots/list_changed
-    notifications/tasks/status""".split()
+    {
+        "initialize",
+        "ping",
+        "server/discover",
+        "tools/list",
+        "tools/call",
+        "resources/list",
+        "resources/templates/list",
+        "resources/read",
+        "resources/subscribe",
+        "resources/unsubscribe",
+        "prompts/list",
+        "prompts/get",
+        "completion/complete",
+        "logging/setLevel",
+        "subscriptions/listen",
+        "tasks/get",
+        "tasks/result",
+        "tasks/list",
+        "tasks/update",
+        "tasks/cancel",
+        "notifications/initialized",
+        "notifications/cancelled",
+        "notifications/progress",
+        "notifications/roots/list_changed",
+        "notifications/tasks/status",
+    }
 )
 _NO_ACCESS = Block(message="There is no such connection, or you may not use it.", reason="forbidden", by="connection")
 

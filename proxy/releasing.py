@@ -104,9 +104,7 @@ class Releasing:
         while True:
             body, ending = self._masked(exchange, message, status, executed)
             try:
-                await self._forwarding.end(
-                    exchange, permit, ending, *events, revision=exchange.snapshot.revision
-                )
+                await self._forwarding.end(exchange, permit, ending, *events, revision=exchange.snapshot.revision)
             except RevisionMoved:
                 exchange.snapshot = await self._house.policies.refreshed()
                 continue
@@ -117,9 +115,7 @@ class Releasing:
                 streamed=exchange.streamed,
             )
 
-    def _masked(
-        self, exchange: Exchange, message: bytes, status: Status, executed: Executed
-    ) -> tuple[bytes, Ending]:
+    def _masked(self, exchange: Exchange, message: bytes, status: Status, executed: Executed) -> tuple[bytes, Ending]:
         """Return the caller's view of the answer, and the ending that holds the record's view."""
         outlet = self._outlet(exchange)
         if exchange.message.method in LISTS:

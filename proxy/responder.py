@@ -65,9 +65,7 @@ class Running:
             await self._put(_fault_reply(self.exchange, failed))
         except MaskingFailed:
             message = "The request could not be masked for the record."
-            refusal = Refusal(
-                reason="masking_failed", executed="false", message=message, call_id=self.exchange.call_id
-            )
+            refusal = Refusal(reason="masking_failed", executed="false", message=message, call_id=self.exchange.call_id)
             await self._put(_fault_reply(self.exchange, CallFailed(refusal)))
         finally:
             await self._put(None)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 from typing import TYPE_CHECKING
 
 from proxy.asking import Asking
@@ -17,10 +16,10 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
     from approvals.runtime import Runtime
-    from approvals.verdicts import Allow, Block, Caller, Hold, Verdict
+    from approvals.verdicts import Allow, Block, Hold, Verdict
     from proxy.background import Background
     from proxy.exchange import Exchange, Permit
-    from proxy.legacy import LegacySessions, Session
+    from proxy.legacy import LegacySessions
     from proxy.pipeline import Moved, Pulse, Reply, Settled
     from proxy.transport import Transport
 

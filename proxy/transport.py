@@ -13,12 +13,11 @@ if TYPE_CHECKING:
     from approvals.config.schema import Connection
     from proxy.credentials import Credentials
     from proxy.envelope import Id
+    from proxy.errors import CredentialUnavailable
     from proxy.exchange import Exchange
     from proxy.headers import RawHeaders
     from proxy.legacy import LegacySessions, Session
-    from proxy.errors import CredentialUnavailable
 from proxy.upstream import Answer
-
 
 SESSION_GONE = 404
 

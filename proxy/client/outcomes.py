@@ -35,9 +35,7 @@ _BY_REASON = {
     "upstream_invalid": TOOL_ERROR,
 }
 # Nothing was executed, and the same call may go through in a moment.
-_PASSING = frozenset(
-    {"shutting_down", "record_unavailable", "policy_unavailable", "rate_limited", "superseded"}
-)
+_PASSING = frozenset({"shutting_down", "record_unavailable", "policy_unavailable", "rate_limited", "superseded"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,9 +97,7 @@ def read_message(message: Mapping[str, Any]) -> Answered | Refused:
     if isinstance(error, Mapping):
         data = error.get("data")
         refused = read_refusal(data) if isinstance(data, Mapping) else None
-        return refused or Answered(
-            str(error.get("message") or "The server reported an error."), is_error=True
-        )
+        return refused or Answered(str(error.get("message") or "The server reported an error."), is_error=True)
     result = message.get("result")
     if not isinstance(result, Mapping):
         return Answered("The answer has neither a result nor an error.", is_error=True)

@@ -38,9 +38,7 @@ class TokenSource:
     get: Callable[[Fetch], str]
 
 
-def token_source(
-    environ: Mapping[str, str], *, audience: str, kubernetes: str = KUBERNETES_TOKEN
-) -> TokenSource:
+def token_source(environ: Mapping[str, str], *, audience: str, kubernetes: str = KUBERNETES_TOKEN) -> TokenSource:
     """Choose the source by what the environment offers, an explicit token first.
 
     `audience` is whom a platform's token is to be made for. Raises TokenUnavailable when nothing is offered.
@@ -79,9 +77,7 @@ def _from_file(path: str, _fetch: Fetch) -> str:
 def _from_github(address: str, secret: str, audience: str, fetch: Fetch) -> str:
     """Ask the runner for an identity token, as GitHub documents it for OpenID Connect in Actions."""
     separator = "&" if "?" in address else "?"
-    body = fetch(
-        f"{address}{separator}audience={quote(audience, safe='')}", {"Authorization": f"Bearer {secret}"}
-    )
+    body = fetch(f"{address}{separator}audience={quote(audience, safe='')}", {"Authorization": f"Bearer {secret}"})
     try:
         value = json.loads(body)["value"]
     except (ValueError, KeyError, TypeError):

@@ -68,8 +68,7 @@ class Command(BaseCommand):
         changes = diff(_in_force(), wanted)
         for change in changes:
             self.stdout.write(str(change))
-        names = {key for key in _admin_made()}
-        for kind, name in sorted(names):
+        for kind, name in sorted(_admin_made()):
             self.stdout.write(f"{kind} {name} was made in the admin and stays")
         if not changes:
             self.stdout.write("equal")

@@ -77,9 +77,7 @@ class Command(BaseCommand):
             help="how long to wait for people, such as 45s, 30m, 2h; 0 asks and leaves (default 30m)",
         )
         parser.add_argument("--reason", default="", help="why the call is wanted; the approvers read it")
-        parser.add_argument(
-            "--url", type=_typed(gateway_url), help="address of the gateway (default HOLDGATE_URL)"
-        )
+        parser.add_argument("--url", type=_typed(gateway_url), help="address of the gateway (default HOLDGATE_URL)")
         parser.add_argument(
             "--idempotency-key",
             default="",
