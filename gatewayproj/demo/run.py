@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
-from logging import FileHandler
+from logging.config import dictConfig
 from pathlib import Path
 from typing import TextIO
+
+from django.conf import settings
 
 from gatewayproj.demo.checks import CHECKS, Scene
 from gatewayproj.demo.database import own_database
@@ -16,7 +18,6 @@ from gatewayproj.demo.scroll import Scroll
 from gatewayproj.demo.stage import Stage, stage
 from gatewayproj.demo.story import DemoFailed, Seen, Story
 from gatewayproj.demo.world import World
-from gatewayproj.log import Readable
 
 DONE, FAILED = 0, 1
 LOG_LINES = 80
@@ -55,10 +56,14 @@ async def _interruptible(world: World, scroll: Scroll, *, auto: bool) -> int:
 async def _play(world: World, scroll: Scroll, *, auto: bool) -> int:
     scroll.plain("Holdgate: a pipeline, a database, and a person in between. One moment ...")
     async with stage(world) as it:
-        seen = await Story(it, scroll, auto=auto).play()
-        if auto:
-            return await _check(it, seen, scroll)
-        await _stay(it, scroll)
+        try:
+            seen = await Story(it, scroll, auto=auto).play()
+            if auto:
+                return await _check(it, seen, scroll)
+            await _stay(it, scroll)
+        except asyncio.CancelledError:
+            scroll.line("stopping", "One moment ...")
+            raise
     return DONE
 
 
@@ -83,24 +88,25 @@ async def _stay(it: Stage, scroll: Scroll) -> None:
     """Leave everything running for somebody to look around."""
     link = await it.sign_in_link(ALICE)
     scroll.plain("\nLook around: the gateway is still up.\n")
-    scroll.line("inbox", f"{link}   (signs in as Alice, once)")
-    scroll.line(
-        "next", 'Your own server behind it: three lines of holdgate.yaml, see README.md, "Put your own".'
-    )
+    scroll.line("inbox", f"{link}  (as Alice Ames)")
+    scroll.line("next", 'Your own server behind it: README.md, "Put your own server behind it".')
     scroll.line("end", "Ctrl-C ends the demo and removes everything it made.")
     await asyncio.Event().wait()
 
 
 def _log_to(path: Path) -> None:
-    """Keep the gateway's log in a file of the demo's folder, so that the story is not lost among
-    its lines.
+    """Keep the gateway's log in a file of the demo's folder, so that the story is not lost among its lines.
+
+    Also in the settings, since whoever makes the ASGI application has Django configure its logging again.
     """
-    handler = FileHandler(path, encoding="utf-8")
-    handler.setFormatter(Readable())
-    root = logging.getLogger()
-    for old in root.handlers[:]:
-        root.removeHandler(old)
-    root.addHandler(handler)
+    settings.LOGGING["formatters"]["line"] = {"()": "gatewayproj.log.Readable"}
+    settings.LOGGING["handlers"]["stderr"] = {
+        "class": "logging.FileHandler",
+        "formatter": "line",
+        "filename": str(path),
+        "encoding": "utf-8",
+    }
+    dictConfig(settings.LOGGING)
 
 
 def _tell_the_log(scroll: Scroll, path: Path) -> None:

@@ -32,9 +32,7 @@ class Scroll:
 
     def line(self, word: str, text: str) -> None:
         """Print what happened: a status word and one sentence, wrapped under itself."""
-        first, *rest = textwrap.wrap(
-            printable(text), WIDTH, break_long_words=False, break_on_hyphens=False
-        ) or [""]
+        first, *rest = textwrap.wrap(printable(text), WIDTH, break_long_words=False, break_on_hyphens=False) or [""]
         self._write(f"  {self._coloured(word)} {first}\n")
         for more in rest:
             self._write(f"  {'':{WORD}} {more}\n")

@@ -15,10 +15,10 @@ from string import Template
 from typing import Any
 
 import httpx2
-from approvals.drafts import apply_text
 from django.conf import settings
 
 from approvals.database import in_database
+from approvals.drafts import apply_text
 from approvals.links import make_sign_in_link
 from approvals.models import Person
 from approvals.runtime import runtime
@@ -61,9 +61,7 @@ class Stage:
         """Return how many statements the orders server executed so far."""
         return len((await self.ledger())["statements"])
 
-    async def api(
-        self, path: str, token: str, body: Mapping[str, Any] | None = None
-    ) -> tuple[int, dict[str, Any]]:
+    async def api(self, path: str, token: str, body: Mapping[str, Any] | None = None) -> tuple[int, dict[str, Any]]:
         """GET, or POST a body, under `/api/v1/`; return status and JSON object."""
         url, headers = f"{self.base}/api/v1/{path}", {"Authorization": f"Bearer {token}"}
         if body is None:

@@ -60,9 +60,7 @@ class Story:
         await self._record()
         return self.seen
 
-    async def call(
-        self, client: Client, tool: str, arguments: dict[str, Any], **options: Any
-    ) -> CallToolResult:
+    async def call(self, client: Client, tool: str, arguments: dict[str, Any], **options: Any) -> CallToolResult:
         """Make one call as the pipeline and remember what it was answered."""
         result = await client.call_tool(tool, arguments, **options)
         self.seen.answers.append(spoken(result))
@@ -108,6 +106,7 @@ class Story:
         finally:
             call.cancel()
         self.seen.held_call = str(meta(result, "decision").get("call_id") or approval["call_id"])
+        await self._tell_who_decided(approval["id"])
         self._tell_the_end(result)
 
     async def _held(self, call: asyncio.Task[CallToolResult]) -> dict[str, Any]:
@@ -124,17 +123,14 @@ class Story:
         """Let those try who must not decide, then Alice."""
         for name, token in (("dave", self._stage.issuers.person(DAVE)), ("job", self._stage.issuers.job())):
             self.seen.refused_votes[name], _ = await self._stage.decide(approval["id"], "approve", token)
-        status, answer = await self._stage.decide(
-            approval["id"], "approve", self._stage.issuers.person(ALICE)
-        )
+        status, answer = await self._stage.decide(approval["id"], "approve", self._stage.issuers.person(ALICE))
         if status != 200:
             raise DemoFailed(f"Alice's approval was answered with {status}: {answer}")
-        self._scroll.line("approved", "by Alice, through the API.")
 
     async def _let_people_decide(self, approval: dict[str, Any], call: asyncio.Task[CallToolResult]) -> None:
+        self._scroll.line("decide", "Open one of these, each good for one sign-in; the request is in the inbox:")
         for somebody in (ALICE, BOB):
-            self._scroll.line("open", f"{await self._stage.sign_in_link(somebody)}   (as {somebody.name})")
-        self._scroll.line("", "Each link signs in once; the request waits in the inbox.")
+            self._scroll.line("", f"{await self._stage.sign_in_link(somebody)}  (as {somebody.name})")
         with Keys() as keys:
             await self._tick(approval, call, keys)
 
@@ -142,9 +138,7 @@ class Story:
         began = time.monotonic()
         told = -LOG_TICKS
         key = asyncio.create_task(keys.next())
-        hint = (
-            "a + Enter approves as Alice, d + Enter denies" if keys.is_terminal else "open a link to decide"
-        )
+        hint = "a + Enter approves as Alice, d + Enter denies" if keys.is_terminal else "open a link to decide"
         while not call.done():
             waited = time.monotonic() - began
             if self._scroll.is_terminal or waited - told >= LOG_TICKS:
@@ -164,13 +158,20 @@ class Story:
             if status not in {200, 409}:
                 self._scroll.line("REFUSED", f"{status}: {answer.get('message', '')}")
 
+    async def _tell_who_decided(self, approval_id: str) -> None:
+        _, answer = await self._stage.api(f"approvals/{approval_id}/", self._stage.issuers.person(ALICE))
+        for vote in answer.get("votes") or []:
+            word = {"approve": "approved", "deny": "denied"}.get(vote["decision"], vote["decision"])
+            way = {"api": "through the API", "dashboard": "on the dashboard"}.get(vote["via"], vote["via"])
+            self._scroll.line(word, f"by {vote['display']}, {way}.")
+
     def _tell_the_end(self, result: CallToolResult) -> None:
         reason = meta(result, "decision").get("reason")
         if not result.is_error:
             changed = (result.structured_content or {}).get("changed")
             self._scroll.line("executed", f"once, after the decision: {changed} row(s) deleted.")
         else:
-            self._scroll.line(str(reason or "failed"), f"{said(result)[:300]}")
+            self._scroll.line("answer", f"{reason or 'error'}: {said(result)[:300]}")
 
     async def _record(self) -> None:
         entry = await in_database(lambda: Entry.objects.filter(call_id=self.seen.held_call).first())

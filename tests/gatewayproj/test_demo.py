@@ -68,9 +68,7 @@ def test_the_demo_refuses_the_environment_of_a_real_gateway(setting: dict[str, s
         world.prepare(dict(setting))
 
 
-def test_the_demo_takes_no_setting_of_the_shell_along(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_demo_takes_no_setting_of_the_shell_along(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     environ = {
         "HOLDGATE_EXTRA_HOSTS": "evil.example",
@@ -90,9 +88,7 @@ def test_the_demo_takes_no_setting_of_the_shell_along(
     }
 
 
-def test_on_postgresql_the_demo_has_a_database_of_its_own(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_on_postgresql_the_demo_has_a_database_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     environ = {"DATABASE_URL": "postgresql://u:p@db.example:5433/production?sslmode=require"}
 

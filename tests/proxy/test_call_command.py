@@ -120,9 +120,7 @@ def test_a_broken_connection_is_joined_with_the_same_key() -> None:
 
 def test_a_call_that_was_cut_and_is_then_refused_at_the_door_has_an_unknown_outcome() -> None:
     """The 401 speaks of the second attempt; what came of the first nobody said."""
-    unauthenticated = Scripted(
-        {"reason": "unauthenticated", "executed": "false", "message": "no"}, status=401
-    )
+    unauthenticated = Scripted({"reason": "unauthenticated", "executed": "false", "message": "no"}, status=401)
     with scripted_gateway([CUT, unauthenticated]) as gateway:
         assert run(gateway, wait=60.0)[0] == 6
 

@@ -104,9 +104,7 @@ def test_each_attempt_brings_a_fresh_token() -> None:
     assert given == ["t0", "t1", "t2"]
 
 
-@pytest.mark.parametrize(
-    ("text", "seconds"), [("0", 0), ("90", 90), ("45s", 45), ("30m", 1800), ("2h", 7200)]
-)
+@pytest.mark.parametrize(("text", "seconds"), [("0", 0), ("90", 90), ("45s", 45), ("30m", 1800), ("2h", 7200)])
 def test_durations_are_read(text: str, seconds: float) -> None:
     assert parse_wait(text) == seconds
 
