@@ -22,6 +22,7 @@ from django.utils import timezone
 from mozilla_django_oidc.auth import OIDCAuthenticationBackend
 from mozilla_django_oidc.views import OIDCAuthenticationCallbackView, OIDCAuthenticationRequestView
 
+from approvals.backends import PersonBackend
 from approvals.models import Person
 from approvals.runtime import runtime
 from gatewayproj.provider import Client, Provider, SignInFailed, client_of, document, fetch, provider
@@ -118,7 +119,7 @@ class Callback(OIDCAuthenticationCallbackView):  # type: ignore[misc] # the libr
         return failed(self.request)
 
 
-class Backend(OIDCAuthenticationBackend):  # type: ignore[misc] # the library has no types
+class Backend(PersonBackend, OIDCAuthenticationBackend):  # type: ignore[misc] # the library has no types
     """Exchanges the code, checks the identity token, and finds the person by issuer and subject."""
 
     def __init__(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.conf import settings
 from django.contrib.auth import login, logout
+from django.contrib.auth.views import redirect_to_login
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.http import url_has_allowed_host_and_scheme
@@ -24,6 +25,13 @@ def sign_in(request: HttpRequest) -> HttpResponse:
         return redirect(wanted or "inbox")
     issuers = [issuer.name for issuer in login_issuers(runtime().policies.current.policy.config)]
     return render(request, "sign_in.html", {"issuers": issuers, "next": wanted})
+
+
+def admin_login(request: HttpRequest) -> HttpResponse:
+    """Send those who may not enter the admin to sign in, or say no to whom signing in again would not help."""
+    if request.user.is_authenticated:
+        return render(request, "403.html", status=403)
+    return redirect_to_login(request.GET.get("next", "/admin/"))
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

@@ -6,6 +6,7 @@ import asyncio
 import json
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from approvals.api import MAX_WAIT, seconds
 from approvals.models import ApprovalRequest
 from approvals.runtime import Runtime
 from approvals.standing import caller_of
+from approvals.waiting import Waiting
 from tests.held import held, house, signed_in
 from tests.people import ALICE, EVE
 
@@ -52,12 +54,25 @@ def approve(house: Runtime, request: ApprovalRequest) -> None:
     services.decide(house, approval_id=request.pk, approver=approver, decision="approve", via="api")
 
 
+class Announcing(Waiting):
+    """Waiters that say when somebody joins them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.arrived = asyncio.Event()
+
+    def watch(self, approval_id: str, version: int = 0) -> AbstractContextManager[asyncio.Event]:
+        self.arrived.set()
+        return super().watch(approval_id, version)
+
+
 def test_a_decision_ends_the_wait_at_once(house: Runtime) -> None:
+    house.waiting = waiters = Announcing()
+
     async def scenario(client: AsyncClient, request: ApprovalRequest) -> tuple[dict[str, Any], float]:
         began = time.monotonic()
         waiting = asyncio.create_task(client.get(f"/api/v1/approvals/{request.pk}/?wait=60"))
-        while not house.waiting._events:
-            await asyncio.sleep(0)
+        await waiters.arrived.wait()
         await sync_to_async(approve, thread_sensitive=False)(house, request)
         return json.loads((await waiting).content), time.monotonic() - began
 
@@ -77,9 +92,9 @@ def test_without_a_decision_the_answer_comes_at_the_timeout(house: Runtime) -> N
 
 
 @pytest.mark.parametrize(("who", "query", "status"), [(EVE, "wait=60", 404), (ALICE, "wait=soon", 400)])
-def test_who_may_not_see_it_or_asks_nonsense_does_not_wait(who: Any, query: str, status: int, house: Runtime)
--> None: async def scenario(client: AsyncClient, request: ApprovalRequest) -> Any: return await
-client.get(f"/api/v1/approvals/{request.pk}/?{query}")
+def test_who_may_not_see_it_or_asks_nonsense_does_not_wait(who: Any, query: str, status: int, house: Runtime) -> None:
+    async def scenario(client: AsyncClient, request: ApprovalRequest) -> Any:
+        return await client.get(f"/api/v1/approvals/{request.pk}/?{query}")
 
     assert run(scenario, house, who).status_code == status
 
