@@ -73,6 +73,10 @@ class Waiting:
             return
         loop.call_soon_threadsafe(self._wake, changed)
 
+    def wake_all(self) -> None:
+        """Wake every waiter of this loop: the process is about to stop."""
+        self._wake(tuple(self._events))
+
     def _wake(self, ids: tuple[str, ...]) -> None:
         for approval_id in ids:
             for event in self._events.get(approval_id, ()):

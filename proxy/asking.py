@@ -15,8 +15,9 @@ from approvals.services import run_due
 from approvals.states import Status
 from approvals.verdicts import Block, Hold
 from masking import documents
-from proxy import replies, strictjson
+from proxy import replies
 from proxy.answers import readdressed
+from proxy.binding import bound_parameters, shown_parameters
 from proxy.faults import record_unavailable
 from proxy.outcomes import refusal_of
 from proxy.pipeline import Moved, Pulse, Reply, Settled
@@ -100,7 +101,6 @@ class Asking:
     def _ask(self, exchange: Exchange, hold: Hold) -> holding.Ask:
         outlet = outlet_of(exchange)
         knobs, call = exchange.knobs, exchange.call
-        canonical = strictjson.canonical(call.arguments)
         key = knobs.idempotency_key
         return holding.Ask(
             call_id=exchange.call_id,
@@ -108,9 +108,9 @@ class Asking:
             call=call,
             hold=hold,
             tool=outlet.text(call.name),
-            call_digest=holding.call_digest(call, canonical, exchange.tool_digest),
+            call_digest=holding.call_digest(call, bound_parameters(exchange.message), exchange.tool_digest),
             tool_digest=exchange.tool_digest,
-            arguments=_shown(outlet.for_approver(documents.read(canonical.decode())[0])),
+            arguments=_shown(outlet.for_approver(shown_parameters(exchange.message))),
             payloads=request_payloads(exchange),
             reason=outlet.text(knobs.reason) if knobs.reason else "",
             idempotency=keys.keyed_digest("idempotency", call.caller.key, call.connection, key) if key else "",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from proxy.transport import Transport
 
 MOST_PAGES = 100
+LIST_AGAIN_SECONDS = 5.0
 MOST_TOOLS = 10_000
 RECOVER_AFTER = 120.0
 
@@ -51,17 +53,23 @@ class Catalogue:
         self._house = house
         self._transport = transport
         self._tools: dict[str, Mapping[str, Tool]] = {}
+        self._listed: dict[str, float] = {}
         self._locks: dict[str, asyncio.Lock] = {}
 
     async def digest(self, exchange: Exchange) -> str | None:
         """Return the digest of the tool that is called, or None when the server has no such tool."""
         tools = self._tools.get(exchange.connection_name)
-        if tools is None or (exchange.message.name or "") not in tools:
+        unknown = tools is not None and (exchange.message.name or "") not in tools
+        if tools is None or (unknown and self._may_list_again(exchange.connection_name)):
             tools = await self._list_once(exchange, tools)
         tool = tools.get(exchange.message.name or "")
         if tool is not None:
             exchange.required = tool.required
         return None if tool is None else tool.digest
+
+    def _may_list_again(self, connection: str) -> bool:
+        """Made-up names must not make the gateway list the tools for each of them."""
+        return time.monotonic() - self._listed.get(connection, 0.0) > LIST_AGAIN_SECONDS
 
     async def refresh(self, exchange: Exchange) -> None:
         """List the tools anew, right before a held call is forwarded."""
@@ -96,6 +104,7 @@ class Catalogue:
             await self._record(exchange, call_id, "call.result", {"executed": "true", "tools": _summary(tools)})
         except RecordUnavailable as error:
             raise record_unavailable(exchange.call_id, "false") from error
+        self._listed[exchange.connection_name] = time.monotonic()
         return tools
 
     async def _record(

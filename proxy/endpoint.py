@@ -83,6 +83,7 @@ class Gateway:
         """Refuse new calls and give held ones their pending result now."""
         self._stopping = True
         self._steps.asking.stopping.set()
+        self._house.waiting.wake_all()
 
     async def drain(self) -> None:
         """Wait until the running calls are done, half a minute at most."""

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from approvals import holding, keyed
 from approvals.states import Status
-from proxy import replies, strictjson
+from proxy import replies
 from proxy.answers import readdressed
+from proxy.binding import bound_parameters
 from proxy.errors import Fault, OutcomeUnknown, SessionLost, UpstreamInvalid
 from proxy.exchange import Permit
 from proxy.faults import CallFailed, record_unavailable
@@ -20,7 +22,7 @@ from proxy.refusals import Refusal
 from sessions.journal import RecordUnavailable, RevisionMoved
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping, Sequence
+    from collections.abc import AsyncGenerator, Mapping, Sequence
 
     from approvals.runtime import Runtime
     from approvals.verdicts import Allow
@@ -110,7 +112,7 @@ class Forwarding:
     ) -> Moved | Settled | Permit:
         call = exchange.call
         scope = keyed.scope_of(call.caller.key, call.connection, exchange.knobs.idempotency_key or "")
-        digest = holding.call_digest(call, strictjson.canonical(call.arguments), exchange.tool_digest)
+        digest = holding.call_digest(call, bound_parameters(exchange.message), exchange.tool_digest)
 
         def work() -> tuple[keyed.New | keyed.Running | keyed.Known | keyed.Conflict, Sequence[Event]]:
             found = keyed.take(scope, digest, exchange.call_id)
@@ -125,6 +127,7 @@ class Forwarding:
         except RecordUnavailable as error:
             raise record_unavailable(exchange.call_id, "false") from error
         if isinstance(found, keyed.New):
+            exchange.opening = ()
             exchange.keyed_scope = scope
             return self.permit(allow.rules, allow.would, until)
         exchange.committed = False
@@ -151,7 +154,7 @@ class Forwarding:
         await self._append(exchange, event)
         return Settled(Reply(replies.refusal(exchange.message, refusal, decision=made)))
 
-    async def forward(self, exchange: Exchange, permit: Permit) -> AsyncIterator[Sequence[bytes]]:
+    async def forward(self, exchange: Exchange, permit: Permit) -> AsyncGenerator[Sequence[bytes]]:
         """Send the call once and yield the upstream's messages, in the groups they came in.
 
         Raises CallFailed after the fault was recorded. Nothing is ever sent a second time.
@@ -160,8 +163,9 @@ class Forwarding:
             if time.monotonic() >= permit.forward_before:
                 message = "The gateway was stopped between the record and the forwarding."
                 raise OutcomeUnknown(message, executed="false")
-            async for group in self._transport.send(exchange):
-                yield group
+            async with aclosing(self._transport.send(exchange)) as groups:
+                async for group in groups:
+                    yield group
             if exchange.message.kind == "request" and not exchange.answered:
                 message = "The upstream ended its answer without the result."
                 raise UpstreamInvalid(message, executed="unknown")
@@ -202,6 +206,8 @@ class Forwarding:
         take it: the answer is withheld then.
         """
         last = self._ending_entry(exchange, ending)
+        # Noted before the commit: who is cancelled while it runs must not end the call a second time.
+        exchange.answered = True
         try:
             if permit.claim or exchange.keyed_scope:
                 await self._house.journal.transact(
@@ -209,9 +215,11 @@ class Forwarding:
                 )
             else:
                 await self._house.journal.append(*events, last, revision=revision)
+        except RevisionMoved:
+            exchange.answered = False
+            raise
         except RecordUnavailable as error:
             raise record_unavailable(exchange.call_id, ending.executed) from error
-        exchange.answered = True
         if permit.claim:
             exchange.delivers = exchange.approval_id
             self._house.waiting.hint([exchange.approval_id])

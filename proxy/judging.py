@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import orjson
+
 from approvals.policy import local_groups
 from approvals.verdicts import Allow, Block, Hold
 from proxy import replies
@@ -12,7 +14,7 @@ from proxy.envelope import INVALID_PARAMS, METHOD_NOT_FOUND
 from proxy.faults import record_unavailable
 from proxy.pipeline import Moved, Reply, Settled
 from proxy.recording import decision, entry, request_payloads
-from proxy.refusals import Refusal
+from proxy.refusals import REASONS, Refusal
 from sessions.journal import RecordUnavailable, RevisionMoved
 
 if TYPE_CHECKING:
@@ -84,9 +86,11 @@ class Judging:
         """Lists, notifications and the handshake are not judged one by one: access decides, lists are filtered."""
         if not exchange.snapshot.policy.may_use(exchange.caller, exchange.connection_name):
             return _NO_ACCESS
+        if exchange.message.kind == "response":
+            # Requests of servers never reach a caller here, so there is nothing to respond to.
+            return Block(message="No request of a server is open.", by="default")
         method = exchange.message.method
-        known = method in KNOWN_METHODS or exchange.message.kind == "response"
-        if known or exchange.connection.mode == "observe":
+        if method in KNOWN_METHODS or exchange.connection.mode == "observe":
             return Allow()
         return Block(message=f"The method {method[:100]!r} is unknown here.", by="default")
 
@@ -119,6 +123,7 @@ class Judging:
             return Moved()
         except RecordUnavailable as error:
             raise record_unavailable(exchange.call_id, "false") from error
+        exchange.opening = ()
         return Settled(_reply(exchange, block, refusal))
 
     async def unsettled(self, exchange: Exchange) -> Settled:
@@ -169,6 +174,8 @@ def _is_protocol_matter(exchange: Exchange, block: Block) -> bool:
 
 def _reply(exchange: Exchange, block: Block, refusal: Refusal) -> Reply:
     made = decision(exchange, "deny", block.rules, block.would)
+    if exchange.message.kind != "request":
+        return Reply(orjson.dumps(refusal.fields()), status=REASONS[refusal.reason].status)
     if not _is_protocol_matter(exchange, block):
         status = 403 if block.by == "connection" else 200
         return Reply(replies.refusal(exchange.message, refusal, decision=made), status=status)

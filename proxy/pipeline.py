@@ -7,7 +7,8 @@ Refusals are values. Faults are exceptions; `proxy.endpoint` turns them into an 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -61,11 +62,11 @@ class Steps(Protocol):
     async def claim(self, exchange: Exchange, hold: Hold) -> Moved | Settled | Permit: ...
     async def intend(self, exchange: Exchange, allow: Allow) -> Moved | Settled | Permit: ...
     async def unsettled(self, exchange: Exchange) -> Settled: ...
-    def forward(self, exchange: Exchange, permit: Permit) -> AsyncIterator[Sequence[bytes]]: ...
+    def forward(self, exchange: Exchange, permit: Permit) -> AsyncGenerator[Sequence[bytes]]: ...
     async def release(self, exchange: Exchange, permit: Permit, group: Sequence[bytes]) -> Sequence[Reply]: ...
 
 
-async def run(exchange: Exchange, steps: Steps) -> AsyncIterator[Reply | Pulse]:
+async def run(exchange: Exchange, steps: Steps) -> AsyncGenerator[Reply | Pulse]:
     """Take one call through the house and yield what the caller may see, in order.
 
     Raises the faults of `proxy.errors` when a step cannot be done; nothing was released then that was not recorded.
@@ -87,8 +88,9 @@ async def run(exchange: Exchange, steps: Steps) -> AsyncIterator[Reply | Pulse]:
         if isinstance(outcome, Settled):
             yield outcome.reply
             return
-        async for group in steps.forward(exchange, outcome):
-            for reply in await steps.release(exchange, outcome, group):
-                yield reply
+        async with aclosing(steps.forward(exchange, outcome)) as groups:
+            async for group in groups:
+                for reply in await steps.release(exchange, outcome, group):
+                    yield reply
         return
     yield (await steps.unsettled(exchange)).reply

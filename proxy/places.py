@@ -19,9 +19,14 @@ class Places:
     def __init__(self) -> None:
         self._grouping = Grouping()
 
+    def forget(self, exchange: Exchange) -> None:
+        """Open the session again with the next call, if its first entry was never committed."""
+        if exchange.opening:
+            self._grouping.forget(exchange.actor, exchange.connection_name, _run_of(exchange))
+
     def place(self, exchange: Exchange) -> None:
         """Give the exchange its recorded session; a new session's first entry says who calls."""
-        run = exchange.knobs.run or "\n".join(f"{key}={value}" for key, value in exchange.caller.run)
+        run = _run_of(exchange)
         session, is_new = self._grouping.session_id(
             exchange.actor, exchange.connection_name, run, time.monotonic()
         )
@@ -31,3 +36,7 @@ class Places:
             if run:
                 payloads["run"] = outlet_of(exchange).text_for_record(run)
             exchange.opening = (entry(exchange, SESSION_STARTED, payloads=payloads),)
+
+
+def _run_of(exchange: Exchange) -> str:
+    return exchange.knobs.run or "\n".join(f"{key}={value}" for key, value in exchange.caller.run)

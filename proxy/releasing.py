@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from approvals.outlet import Outlet
     from approvals.runtime import Runtime
+    from proxy.catalogue import Catalogue
     from proxy.exchange import Exchange, Permit
     from proxy.forwarding import Forwarding
     from proxy.refusals import Executed
@@ -35,9 +36,12 @@ DEEPEST = 200
 class Releasing:
     """Masks, records and releases; one per process."""
 
-    def __init__(self, house: Runtime, forwarding: Forwarding, server_requests: ServerRequests) -> None:
+    def __init__(
+        self, house: Runtime, forwarding: Forwarding, catalogue: Catalogue, server_requests: ServerRequests
+    ) -> None:
         self._house = house
         self._forwarding = forwarding
+        self._catalogue = catalogue
         self._server_requests = server_requests
 
     async def release(self, exchange: Exchange, permit: Permit, group: Sequence[bytes]) -> Sequence[Reply]:
@@ -67,6 +71,8 @@ class Releasing:
             if kind is Kind.REQUEST:
                 self._server_requests.answer(exchange, content)
             elif kind is Kind.NOTIFICATION:
+                if content["method"] == "notifications/tools/list_changed":
+                    self._catalogue.forget(exchange.connection_name)
                 reply, payloads[f"message-{len(notes)}"] = self._note(exchange, message)
                 notes.append(reply)
         if payloads:

@@ -7,6 +7,8 @@ modern caller ends then; one that may have reached the upstream runs to its end,
 from __future__ import annotations
 
 import asyncio
+import logging
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
     from proxy.background import Background
     from proxy.exchange import Exchange
     from proxy.steps import GatewaySteps
+
+log = logging.getLogger("holdgate.responder")
 
 STREAM_HEADERS = [
     (b"content-type", b"text/event-stream"),
@@ -59,14 +63,20 @@ class Running:
 
     async def _pump(self) -> None:
         try:
-            async for item in run(self.exchange, self._steps):
-                await self._put(item)
+            async with aclosing(run(self.exchange, self._steps)) as items:
+                async for item in items:
+                    await self._put(item)
         except CallFailed as failed:
+            self._steps.places.forget(self.exchange)
             await self._put(_fault_reply(self.exchange, failed))
         except MaskingFailed:
             message = "The request could not be masked for the record."
             refusal = Refusal(reason="masking_failed", executed="false", message=message, call_id=self.exchange.call_id)
             await self._put(_fault_reply(self.exchange, CallFailed(refusal)))
+        except Exception:
+            # A fault of our own. Whether the upstream ran the call is known only if it was not even begun.
+            log.exception("call %s failed inside the gateway", self.exchange.call_id)
+            await self._put(_fault_reply(self.exchange, CallFailed(_broken(self.exchange))))
         finally:
             await self._put(None)
 
@@ -132,14 +142,16 @@ class Responder:
         else:
             while item is not None and not (isinstance(item, Reply) and item.final):
                 item = await running.next()
-            await self._plain(item)
+            await self._plain(item, _applied(exchange))
 
-    async def _plain(self, reply: Reply | None) -> None:
+    async def _plain(
+        self, reply: Reply | None, preferences: Sequence[tuple[bytes, bytes]] = ()
+    ) -> None:
         if reply is None or not reply.body:
             status, headers = (reply.status, reply.headers) if reply else (202, ())
             await send_json(self._send, status, b"", *headers)
             return
-        await send_json(self._send, reply.status, reply.body, *reply.headers)
+        await send_json(self._send, reply.status, reply.body, *reply.headers, *preferences)
 
     async def _batch(self, runs: Sequence[Running]) -> None:
         """Answer a batch of 2025-03-26: every element was judged alone; the answer waits for the longest."""
@@ -158,7 +170,7 @@ class Responder:
 
     async def _stream(self, runs: Sequence[Running], item: Item) -> None:
         running = runs[0]
-        headers = [*STREAM_HEADERS, *(item.headers if isinstance(item, Reply) else ())]
+        headers = [*STREAM_HEADERS, *running.exchange.reply_headers, *_applied(running.exchange)]
         await self._send({"type": "http.response.start", "status": 200, "headers": headers})
         while item is not None:
             await self._send({"type": "http.response.body", "body": _framed(item), "more_body": True})
@@ -171,6 +183,13 @@ class Responder:
             self._background.run(in_database(lambda: holding.undeliver(approval_id)))
 
 
+def _applied(exchange: Exchange) -> list[tuple[bytes, bytes]]:
+    """Say that `Prefer: wait` was honoured, where it came and the call was held (RFC 7240 §3)."""
+    if exchange.knobs.wait is None or not exchange.approval_id:
+        return []
+    return [(b"preference-applied", f"wait={exchange.knobs.wait:g}".encode())]
+
+
 def _needs_stream(item: Item) -> bool:
     return isinstance(item, Pulse) or (isinstance(item, Reply) and (not item.final or item.streamed))
 
@@ -180,6 +199,15 @@ def _framed(item: Reply | Pulse) -> bytes:
         return sse.encode(item.body)
     note = sse.encode(item.progress) if item.progress is not None else b""
     return sse.comment(item.comment) + note
+
+
+def _broken(exchange: Exchange) -> Refusal:
+    return Refusal(
+        reason="outcome_unknown" if exchange.committed else "policy_unavailable",
+        executed="unknown" if exchange.committed else "false",
+        message="The gateway failed; its log says why.",
+        call_id=exchange.call_id,
+    )
 
 
 def _fault_reply(exchange: Exchange, failed: CallFailed) -> Reply:

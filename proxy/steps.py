@@ -13,7 +13,7 @@ from proxy.releasing import Releasing
 from proxy.server_requests import ServerRequests
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 
     from approvals.runtime import Runtime
     from approvals.verdicts import Allow, Block, Hold, Verdict
@@ -35,7 +35,7 @@ class GatewaySteps:
         self._judging = Judging(house, catalogue)
         self._forwarding = Forwarding(house, transport, sessions, background)
         requests = ServerRequests(house, transport, background)
-        self._releasing = Releasing(house, self._forwarding, requests)
+        self._releasing = Releasing(house, self._forwarding, catalogue, requests)
         self.asking = Asking(house, self._judging, catalogue, self._forwarding, background)
         self.places = Places()
 
@@ -57,7 +57,7 @@ class GatewaySteps:
     async def unsettled(self, exchange: Exchange) -> Settled:
         return await self._judging.unsettled(exchange)
 
-    def forward(self, exchange: Exchange, permit: Permit) -> AsyncIterator[Sequence[bytes]]:
+    def forward(self, exchange: Exchange, permit: Permit) -> AsyncGenerator[Sequence[bytes]]:
         return self._forwarding.forward(exchange, permit)
 
     async def release(self, exchange: Exchange, permit: Permit, group: Sequence[bytes]) -> Sequence[Reply]:

@@ -18,6 +18,8 @@ from typing import Any, NoReturn
 
 MAX_DEPTH = 64
 MAX_NUMBER = 400
+# Normalising sorts runs of combining marks in quadratic time; Unicode's stream-safe format ends them at 30.
+MAX_MARKS = 30
 
 _SURROGATE_ESCAPE = re.compile(rb"\\u[dD][89a-fA-F]")
 # Possessive and total: it also consumes an unterminated string, so that a body of quotes costs linear time.
@@ -105,12 +107,23 @@ def canonical(value: Any) -> bytes:
 
 def fold(name: str) -> str:
     """Return the form in which two member names are compared: NFKC, case folding, without control and format
-    characters.
+    characters. Raises BadJson for a name with more combining marks in a row than any writing has.
     """
     if name.isascii() and name.isprintable():
         return name.lower()
+    if _longest_run_of_marks(name) > MAX_MARKS:
+        msg = "a name has more than 30 combining marks in a row"
+        raise BadJson(msg)
     folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", _visible(name)).casefold())
     return _visible(folded)
+
+
+def _longest_run_of_marks(name: str) -> int:
+    longest = run = 0
+    for character in name:
+        run = run + 1 if unicodedata.combining(character) else 0
+        longest = max(longest, run)
+    return longest
 
 
 def _visible(name: str) -> str:

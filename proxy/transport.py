@@ -8,7 +8,7 @@ from proxy.errors import CredentialUnavailable
 from proxy.upstream import Credential, Upstream, UpstreamRequest
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncGenerator, AsyncIterator
 
     from approvals.config.schema import Connection
     from proxy.credentials import Credentials
@@ -30,7 +30,7 @@ class Transport:
         self._credentials = credentials
         self._sessions = sessions
 
-    async def send(self, exchange: Exchange) -> AsyncIterator[list[bytes]]:
+    async def send(self, exchange: Exchange) -> AsyncGenerator[list[bytes]]:
         """Send the caller's own bytes once and yield the upstream's messages; note what the answer's head says.
 
         Raises the faults of `proxy.errors`.

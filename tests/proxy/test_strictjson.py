@@ -180,3 +180,10 @@ def test_depth_is_counted_as_the_tree_has_it(value: Any) -> None:
     body, levels = json.dumps(value).encode(), depth(value)
     assert not strictjson._is_deeper(body, levels)
     assert levels == 0 or strictjson._is_deeper(body, levels - 1)
+
+
+def test_a_name_of_combining_marks_is_refused_before_it_costs_quadratic_time() -> None:
+    name = "a" + "\u0301\u0300" * 200_000
+
+    with pytest.raises(strictjson.BadJson, match="combining marks"):
+        strictjson.parse(f'{{"{name}": 1, "b": 2}}'.encode())
