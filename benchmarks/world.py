@@ -1,0 +1,132 @@
+"""What a run needs around it: an installation of its own with a policy, an upstream, a pass-through and the load."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import platform
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import yaml
+
+from benchmarks.child import Child, child, pin
+from tests.gateway import Gateway, installation
+from tests.issuer import FakeIssuer
+from tests.people import ALICE, CONNECTION, DAVE, config_yaml
+
+ISSUER = "https://id.example.com"
+UNMASKED, HELD = "unmasked", "held"
+LOAD_CORE, TARGET_CORE = 0, 1
+LOCAL_POSTGRESQL = "postgresql://postgres@127.0.0.1:5432/postgres"
+
+
+@dataclass
+class World:
+    """Everything that runs. `dave` and `alice` are values of an Authorization field."""
+
+    gateway: Gateway
+    bare: Child
+    load: Child
+    dave: str
+    alice: str
+
+    @property
+    def gateway_pid(self) -> int:
+        """The process that is measured."""
+        assert self.gateway.process is not None
+        return self.gateway.process.pid
+
+
+def database_url(wanted: str) -> str:
+    """Return PostgreSQL's address when it answers here and none was given, or "" for SQLite."""
+    if wanted:
+        return "" if wanted == "sqlite" else wanted
+    try:
+        psycopg.connect(LOCAL_POSTGRESQL, connect_timeout=2).close()
+    except psycopg.OperationalError:
+        return ""
+    return LOCAL_POSTGRESQL
+
+
+@contextlib.contextmanager
+def fresh_installation(database: str) -> Iterator[Gateway]:
+    """Give a folder and a database of this run alone; both are gone afterwards."""
+    os.environ["DATABASE_URL"] = database
+    with (
+        tempfile.TemporaryDirectory(prefix="holdgate-bench-") as folder,
+        installation(Path(folder), HOLDGATE_LOG_LEVEL="WARNING", BENCH_CREDENTIAL="upstream-" + "k" * 24) as gateway,
+    ):
+        yield gateway
+
+
+@contextlib.contextmanager
+def world(database: str) -> Iterator[World]:
+    """Start the upstream, a bare pass-through, the real gateway and the load, each in a process of its own."""
+    issuer = FakeIssuer(ISSUER)
+    with (
+        fresh_installation(database) as gateway,
+        child("benchmarks.upstream", core=LOAD_CORE) as upstream,
+    ):
+        url = f"http://127.0.0.1:{upstream.hello['port']}/mcp"
+        keys = gateway.folder / "jwks.json"
+        keys.write_text(json.dumps(issuer.jwks()), encoding="utf-8")
+        gateway.configure(configuration(url, keys))
+        gateway.start()
+        assert gateway.process is not None
+        pin(gateway.process.pid, TARGET_CORE)
+        with (
+            child("benchmarks.passthrough", url, core=TARGET_CORE) as bare,
+            child("benchmarks.load", core=LOAD_CORE) as load,
+        ):
+            dave, alice = DAVE.bearer(issuer, lifetime=7200), ALICE.bearer(issuer, lifetime=7200)
+            yield World(gateway, bare, load, dave, alice)
+
+
+def configuration(upstream_url: str, keys: Path) -> str:
+    """Return the policy of the tests' cast with three connections to the upstream."""
+    document: dict[str, Any] = yaml.safe_load(config_yaml(ISSUER, upstream_url))
+    for issuer in document["issuers"]:
+        issuer["jwks_uri"] = f"file:{keys}"
+    orders = document["connections"][CONNECTION]
+    orders["credential"] = {"header": "Authorization", "prefix": "Bearer ", "value": "env:BENCH_CREDENTIAL"}
+    document["connections"][UNMASKED] = {key: value for key, value in orders.items() if key != "credential"}
+    approval = {"require": {"any_of": [{"groups": ["dba"], "count": 1}]}, "expires_after": "30m"}
+    held = {"default": "hold", "default_approval": approval, "wait": {"default": "15m"}}
+    document["connections"][HELD] = {**orders, **held}
+    for rule in document["masking"]:
+        rule["connections"] = [CONNECTION, HELD]
+    return json.dumps(document)  # JSON is YAML, and knows no aliases
+
+
+def machine(database: str) -> str:
+    """Return one line on what this was measured on."""
+    cpu = next(
+        (
+            line.partition(":")[2].strip()
+            for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+            if line.startswith("model name")
+        ),
+        platform.machine(),
+    )
+    cores = len(os.sched_getaffinity(0))
+    return f"{cores} x {cpu}, {platform.system()} {platform.release()}, Python {platform.python_version()}, {store(database)}"
+
+
+def store(database: str) -> str:
+    """Return what keeps the record, and whether its commits reach the disk."""
+    if not database:
+        return "SQLite (WAL, synchronous=FULL)"
+    with psycopg.connect(database) as connection:
+        settings = [_setting(connection, name) for name in ("server_version", "fsync", "synchronous_commit")]
+    return "PostgreSQL {} (fsync {}, synchronous_commit {})".format(settings[0].split()[0], *settings[1:])
+
+
+def _setting(connection: psycopg.Connection[Any], name: str) -> str:
+    row = connection.execute("SELECT current_setting(%s)", [name]).fetchone()
+    return "" if row is None else str(row[0])
