@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from argparse import ArgumentTypeError, RawDescriptionHelpFormatter
@@ -87,6 +88,8 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Exit with the code that says what came of the call."""
+        # One line per request on stderr would bury what the person at the terminal must read.
+        logging.getLogger("httpx").setLevel(logging.WARNING)
         sys.exit(self._call(options))
 
     def _call(self, options: dict[str, Any]) -> int:
