@@ -5,6 +5,7 @@ Every secret may also come from a file through `NAME_FILE`, so that it need not 
 
 from __future__ import annotations
 
+import hashlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,3 +85,13 @@ def of_issuer(issuer: str, part: str) -> str:
     value = _read(name, "", "", secret=True)
     del REGISTRY[name]
     return value
+
+
+def settings_digest() -> str:
+    """Return the SHA-256 over the registered settings as they are set; of secrets only whether they are set."""
+    lines = []
+    for name, setting in sorted(REGISTRY.items()):
+        value = os.environ.get(name, setting.default)
+        is_set = bool(value or os.environ.get(f"{name}_FILE"))
+        lines.append(f"{name}={is_set if setting.secret else value}")
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()

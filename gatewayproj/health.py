@@ -10,15 +10,11 @@ from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, HttpResponse, JsonResponse
 
-from approvals.models import Person
-from approvals.policy import quorum_gaps
+from approvals.reachability import unreachable_quorums
 from approvals.runtime import runtime
-from approvals.standing import caller_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from approvals.policy import Policy
 
 WRITER_SECONDS = 5.0
 
@@ -32,7 +28,11 @@ def readyz(request: HttpRequest) -> JsonResponse:
     """Answer 200 when every check holds, else 503. Quorum gaps are told and do not count: calls are still held."""
     checks = {name: _outcome(check) for name, check in _CHECKS.items()}
     ready = all(outcome == "ok" for outcome in checks.values())
-    body = {"ready": ready, "checks": checks, "quorum": _gaps() if ready else []}
+    body = {
+        "ready": ready,
+        "checks": checks,
+        "quorum": unreachable_quorums(runtime().policies.current.policy) if ready else [],
+    }
     return JsonResponse(body, status=200 if ready else 503)
 
 
@@ -69,14 +69,3 @@ _CHECKS: dict[str, Callable[[], str]] = {
     "configured": _configured,
     "recording": _recording,
 }
-
-
-def _gaps() -> list[str]:
-    policy = runtime().policies.current.policy
-    return [str(gap) for gap in quorum_gaps(policy.config, _seen(policy))]
-
-
-def _seen(policy: Policy) -> dict[str, frozenset[str]]:
-    """Return the people seen of late with the groups they are in now."""
-    people = Person.objects.filter(is_active=True).order_by("-last_seen_at")[:10_000]
-    return {person.key: caller_of(person, policy).groups for person in people}

@@ -12,13 +12,16 @@ from django.db import connection
 
 from approvals import keyed
 from approvals.database import in_database
+from approvals.reachability import unreachable_quorums
 from approvals.recovery import recover
 from approvals.runtime import runtime, shut_down
+from gatewayproj.env import settings_digest
 from gatewayproj.wiring import close_key_sets
 from proxy import legacy
 from proxy.counts import FLUSH_SECONDS
 from sessions import logkey
 from sessions.anchors import FileAnchor
+from sessions.events import Event
 from sessions.sequencer import Sequencer
 
 if TYPE_CHECKING:
@@ -62,7 +65,16 @@ class Lifespan:
         # The only process: whoever wrote before is gone, so what it left open is known to be over.
         alone = settings.ALL_IN_ONE or connection.vendor == "sqlite"
         await in_database(lambda: recover(house, exclusive=alone))
-        await in_database(house.policies.reload)
+        snapshot = await in_database(house.policies.reload)
+        for gap in await in_database(lambda: unreachable_quorums(snapshot.policy)):
+            log.error("nobody could decide what is held: %s", gap)
+        serving = Event(
+            kind="process.serving",
+            policy_revision=snapshot.revision,
+            policy_digest=snapshot.digest,
+            facts={"settings": settings_digest()},
+        )
+        await house.journal.append(serving)
         house.waiting.start()
         state = Path(settings.STATE_DIR)
         signer = logkey.ensure(state / "keys" / "log.key", settings.ORIGIN)

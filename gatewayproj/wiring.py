@@ -22,7 +22,6 @@ from proxy.steps import GatewaySteps
 from proxy.transport import Transport
 from proxy.upstream import Upstream, pooled_transport
 
-
 _key_transport = cache(pooled_transport)
 
 

@@ -33,6 +33,7 @@ class Gateway:
     port: int = 0
     process: subprocess.Popen[str] | None = None
     log: list[str] = field(default_factory=list)
+    _reader: threading.Thread | None = None
 
     @property
     def url(self) -> str:
@@ -59,7 +60,8 @@ class Gateway:
         self.process = subprocess.Popen(
             command, cwd=ROOT, env=self.env, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
         )
-        threading.Thread(target=self._read_log, args=(self.process,), daemon=True).start()
+        self._reader = threading.Thread(target=self._read_log, args=(self.process,), daemon=True)
+        self._reader.start()
         deadline = time.monotonic() + GUARD
         while True:
             assert self.process.poll() is None, "the gateway ended:\n" + "".join(self.log[-40:])
@@ -71,8 +73,8 @@ class Gateway:
 
     def _read_log(self, process: subprocess.Popen[str]) -> None:
         assert process.stderr is not None
-        for line in process.stderr:
-            self.log.append(line)
+        with process.stderr as lines:
+            self.log.extend(lines)
 
     def stop(self) -> int:
         """Ask it to stop, wait until it did, and return its exit code."""
@@ -88,7 +90,10 @@ class Gateway:
         process, self.process = self.process, None
         if process.poll() is None:
             process.send_signal(number)
-        return process.wait(GUARD + 15)
+        code = process.wait(GUARD + 15)
+        if self._reader is not None:
+            self._reader.join(GUARD)
+        return code
 
     def manage(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run a management command of this installation."""
