@@ -13,6 +13,7 @@ import shutil
 import tempfile
 from collections.abc import MutableMapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
@@ -82,6 +83,8 @@ def prepare(environ: MutableMapping[str, str]) -> World:
 
 def why_not(environ: MutableMapping[str, str]) -> str:
     """Return why no demo may run in this environment, or nothing."""
+    if find_spec("mcp") is None:
+        return "The demo's own packages are missing: `make demo` installs them (requirements/demo.txt)."
     public = environ.get("HOLDGATE_PUBLIC_URL", "")
     if public and urlsplit(public).hostname not in LOOPBACK:
         return "HOLDGATE_PUBLIC_URL names a public address: this is the environment of a real gateway."
