@@ -227,11 +227,16 @@ class Asking:
         return Moved()
 
     async def _pending(self, exchange: Exchange, hold: Hold, request: ApprovalRequest) -> Settled:
-        """The caller's time is up, not the request's: say how to come back. Nothing was executed."""
-        self._detach(exchange)
-        return await self._refused(exchange, hold, request)
+        """The caller's time is up, not the request's: say how to come back. Nothing was executed.
 
-    async def _refused(self, exchange: Exchange, hold: Hold, request: ApprovalRequest) -> Settled:
+        That nobody waits any more is committed before the caller hears it: they may come back at once, and join then.
+        """
+        process = self._house.journal.process_id
+        return await self._refused(exchange, hold, request, lambda: holding.detach(request.id, process))
+
+    async def _refused(
+        self, exchange: Exchange, hold: Hold, request: ApprovalRequest, also: Callable[[], None] | None = None
+    ) -> Settled:
         url = self._house.public_url
         comments = await in_database(lambda: _deniers(request)) if request.status == Status.DENIED else ""
         shutting = self.stopping.is_set()
@@ -239,7 +244,13 @@ class Asking:
         made = decision(exchange, "hold", hold.rules, hold.would)
         meta = approval_meta(request, url, refusal.retry_after)
         event = entry(exchange, "call.refused", reason=refusal.reason, executed=refusal.executed)
-        await self._transact(exchange, lambda: (None, [event]))
+
+        def work() -> tuple[None, Sequence[Event]]:
+            if also is not None:
+                also()
+            return None, [event]
+
+        await self._transact(exchange, work)
         return Settled(Reply(replies.refusal(exchange.message, refusal, decision=made, approval=meta)))
 
     async def _kept(self, exchange: Exchange, hold: Hold, request: ApprovalRequest) -> Settled:
