@@ -157,6 +157,8 @@ class Gateway:
             if isinstance(made, Rejection):
                 await self._reject(connection, send, made)
                 return
+            if len(messages) > 1:
+                made.accepts = "json"  # a batch is answered as one array, so nothing is heard while one of it waits
             exchanges.append(made)
         responder = Responder(self._steps, self._background, receive, send)
         await responder.answer(exchanges, batch=isinstance(parsed, tuple))
@@ -188,7 +190,7 @@ class Gateway:
             headers=headers,
             session=session,
             actor=actor,
-            accepts_stream=accepts(headers) != "json",
+            accepts=accepts(headers),
         )
         self._steps.places.place(exchange)
         return exchange

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from approvals.verdicts import Call
 
@@ -39,7 +39,7 @@ class Exchange:
     session: Session | None = None  # of the legacy era
     recorded_session: str = ""
     actor: str = ""
-    accepts_stream: bool = True
+    accepts: Literal["json", "sse", "both"] = "both"
     started: float = field(default_factory=time.monotonic)
 
     # Entries that go with the first one of this exchange: the start of its recorded session.
@@ -78,6 +78,11 @@ class Exchange:
             name=self.message.name or "",
             arguments=self.message.arguments,
         )
+
+    @property
+    def accepts_stream(self) -> bool:
+        """Say whether the caller takes an event stream."""
+        return self.accepts != "json"
 
     @property
     def is_governed(self) -> bool:

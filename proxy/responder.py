@@ -38,6 +38,7 @@ STREAM_HEADERS = [
 ]
 # How many messages may wait for a slow caller before the upstream is read no further.
 BACKLOG = 16
+HTTP_OK = 200
 
 Item = Reply | Pulse | None
 
@@ -137,7 +138,7 @@ class Responder:
     async def _single(self, running: Running) -> None:
         exchange = running.exchange
         item = await running.next()
-        if exchange.accepts_stream and _needs_stream(item):
+        if exchange.accepts_stream and (_needs_stream(item) or _only_stream(exchange, item)):
             await self._stream([running], item)
         else:
             while item is not None and not (isinstance(item, Reply) and item.final):
@@ -192,6 +193,11 @@ def _applied(exchange: Exchange) -> list[tuple[bytes, bytes]]:
 
 def _needs_stream(item: Item) -> bool:
     return isinstance(item, Pulse) or (isinstance(item, Reply) and (not item.final or item.streamed))
+
+
+def _only_stream(exchange: Exchange, item: Item) -> bool:
+    """A caller that takes nothing but a stream gets even a plain answer as one; errors of HTTP stay what they are."""
+    return exchange.accepts == "sse" and isinstance(item, Reply) and item.status == HTTP_OK and bool(item.body)
 
 
 def _framed(item: Reply | Pulse) -> bytes:
