@@ -18,7 +18,7 @@ from approvals.standing import roles_of
 from approvals.states import Status
 from approvals.verdicts import Caller
 
-EARLIER = 5
+EARLIER = 3
 KINDS = {"person": "a person", "agent": "an agent", "ci": "a CI job"}
 # Status: how it looks, its label, and what it means in one sentence.
 STANDINGS: dict[Status, tuple[str, str, str]] = {

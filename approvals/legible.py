@@ -18,12 +18,19 @@ MAX_LEAVES = 60
 GLANCE = 160
 LONG_TEXT = 4_000
 SHORT_TEXT = 48
+HEAD_TEXT = 600
+HEAD_LINES = 10
+MAX_TEXT = 200_000
+MAX_NAME = 500
+MAX_GLANCED = 20_000
 
 # Not of the classes that are hidden by nature, and blank all the same: fillers, the blank Braille cell, a
 # joiner.
 _BLANK = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
 _SELECTORS = re.compile("[\ufe00-\ufe0f\U000e0100-\U000e01ef]")
 _HIDDEN_CLASSES = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp", "Zs"})
+# Everything but printable ASCII, tab and line break; a run of the same character is one find.
+_NOT_PLAIN = re.compile(r"([^\x20-\x7e\n\t])\1*")
 _GAP = re.compile(r" {40,}|(?:[ \t]*\n){5,}")
 _WORD = re.compile(r"\w+")
 # Other names are quoted in a path, so that the key "a.b" does not look like b inside a.
@@ -57,6 +64,8 @@ class Field:
     value: tuple[Piece, ...]
     size: int
     lines: int = 1
+    head: tuple[Piece, ...] = ()
+    """The beginning of a long value."""
 
     @property
     def is_short(self) -> bool:
@@ -92,20 +101,20 @@ def _gap(run: str) -> Piece:
 
 
 def _visible(text: str, sql: bool) -> Iterator[Piece]:
-    plain = ""
-    for character in text:
+    at = 0
+    for found in _NOT_PLAIN.finditer(text):
+        character = found[1]
         if not _is_hidden(character):
-            plain += character
             continue
-        yield from _words(plain, sql)
-        plain = ""
-        yield Piece(f"U+{ord(character):04X}", "mark", unicodedata.name(character, "control or unassigned character"))
-    yield from _words(plain, sql)
+        yield from _words(text[at : found.start()], sql)
+        count = len(found[0])
+        name = unicodedata.name(character, "control or unassigned character")
+        yield Piece(f"U+{ord(character):04X}" + (f" ×{count}" if count > 1 else ""), "mark", name)
+        at = found.end()
+    yield from _words(text[at:], sql)
 
 
 def _is_hidden(character: str) -> bool:
-    if character in " \n\t" or (character.isascii() and character.isprintable()):
-        return False
     if character in _BLANK or _SELECTORS.match(character):
         return True
     return unicodedata.category(character) in _HIDDEN_CLASSES
@@ -113,6 +122,9 @@ def _is_hidden(character: str) -> bool:
 
 def _words(text: str, sql: bool) -> Iterator[Piece]:
     """Mark words that mix Latin letters with another script, and the verbs of SQL that change things."""
+    if text.isascii() and not sql:
+        yield from [Piece(text)] if text else []
+        return
     at = 0
     for word in _WORD.finditer(text):
         kind, note = _of_word(word[0], sql)
@@ -189,7 +201,13 @@ def _leaf(name: str, value: Any) -> Field:
 
 
 def _field(name: str, value: str, kind: str) -> Field:
-    return Field(pieces(name), kind, pieces(value, sql=kind == "SQL"), len(value), value.count("\n") + 1)
+    is_sql, size = kind == "SQL", len(value)
+    shown = pieces(value[:MAX_TEXT], sql=is_sql)
+    if size > MAX_TEXT:
+        shown += (Piece(f" ⋯ {size - MAX_TEXT} more characters ⋯ ", "gap", "too long for this page"),)
+    beginning = "\n".join(value[:HEAD_TEXT].split("\n")[:HEAD_LINES])
+    head = pieces(beginning + " …", sql=is_sql) if size > LONG_TEXT else ()
+    return Field(pieces(name[:MAX_NAME]), kind, shown, size, value.count("\n") + 1, head)
 
 
 def _pretty(value: Any, indent: str = "") -> str:
@@ -212,6 +230,8 @@ def _pretty(value: Any, indent: str = "") -> str:
 
 def glance(document: str) -> tuple[Piece, ...]:
     """Return the arguments in one short line for a list: SQL as it is, everything else as name and value."""
+    if len(document) > MAX_GLANCED:
+        return (Piece(_flat(pieces(document[:GLANCE])) + "…"),)
     found = sorted(fields(document), key=lambda field: field.kind != "SQL")
     shown = [
         _flat(field.value) if field.kind == "SQL" else f"{_flat(field.name)}: {_flat(field.value)}" for field in found

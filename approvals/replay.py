@@ -85,8 +85,12 @@ class Step:
 def step(entry: RecordedEntry, *, sees_payloads: bool) -> Step:
     """Return the step of an entry; without payloads for who must not see them."""
     bodies = sorted(entry.payloads.items()) if sees_payloads else []
-    shown = tuple((name, (whole(body.decode("utf-8", "replace")), len(body) <= OPEN_BYTES)) for name, body in bodies)
+    shown = tuple((name, (whole(body.decode("utf-8", "replace")), _is_open(name, body))) for name, body in bodies)
     return Step(entry, shown, tuple(sorted(entry.leaf.payloads.keys() - entry.payloads.keys())))
+
+
+def _is_open(name: str, body: bytes) -> bool:
+    return name != "actor" and len(body) <= OPEN_BYTES
 
 
 def reads_all(caller: Caller, policy: Policy) -> bool:

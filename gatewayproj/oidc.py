@@ -135,7 +135,7 @@ class Backend(PersonBackend, OIDCAuthenticationBackend):  # type: ignore[misc] #
         self.provider, client = _found(name)
         self.callback = _callback_address(request, name)
         self.OIDC_RP_CLIENT_ID, self.OIDC_RP_CLIENT_SECRET = client.id, client.secret
-        return cast("Person | None", super().authenticate(request, **kwargs))
+        return super().authenticate(request, **kwargs)
 
     def get_token(self, payload: dict[str, str]) -> dict[str, Any]:
         """Exchange the code for tokens (RFC 6749 §4.1.3, RFC 7636 §4.5). Raises SignInFailed."""

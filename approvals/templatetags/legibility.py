@@ -46,6 +46,12 @@ def moment(at: datetime | None) -> SafeString | str:
 
 
 @register.filter
+def instant(at: datetime) -> str:
+    """Render the time of a moment in UTC, to the millisecond."""
+    return f"{at.astimezone(UTC):%H:%M:%S.%f}"[:-3] + " UTC"
+
+
+@register.filter
 def duration(seconds: float) -> str:
     """Say a number of seconds as people do: 45 s, 10 min, 1 h 30 min, 2 days."""
     minutes, rest = divmod(max(0, int(seconds)), 60)

@@ -12,6 +12,7 @@ from django.test import Client
 from approvals import services
 from approvals.models import ApprovalRequest
 from approvals.runtime import Runtime
+from approvals.states import Status
 from tests.held import HENRY, ISS, SQL, anonymous, bearer, browser, caller, held, house, publish_with_keys
 from tests.issuer import FakeIssuer
 from tests.people import AGENT, ALICE, BOB, CAROL, CI, CONNECTION, DAVE, EVE, GRACE
@@ -166,7 +167,7 @@ def test_a_list_is_newest_first_and_goes_on_where_the_cursor_says() -> None:
 def test_the_filters_select() -> None:
     request = held()
     other = held(caller(DAVE))
-    services.move(other.pk, services.Status.PENDING, services.Status.DENIED)
+    services.move(other.pk, Status.PENDING, Status.DENIED)
     grace = browser(GRACE)
 
     def ids(**query: str) -> list[str]:

@@ -6,7 +6,7 @@ import asyncio
 import json
 import time
 from collections.abc import Awaitable, Callable
-from contextlib import AbstractContextManager
+from contextlib import _GeneratorContextManager
 from typing import Any
 
 import pytest
@@ -18,6 +18,7 @@ from approvals.api import MAX_WAIT, seconds
 from approvals.models import ApprovalRequest
 from approvals.runtime import Runtime
 from approvals.standing import caller_of
+from approvals.states import Status
 from approvals.waiting import Waiting
 from tests.held import held, house, signed_in
 from tests.people import ALICE, EVE
@@ -61,7 +62,7 @@ class Announcing(Waiting):
         super().__init__()
         self.arrived = asyncio.Event()
 
-    def watch(self, approval_id: str, version: int = 0) -> AbstractContextManager[asyncio.Event]:
+    def watch(self, approval_id: str, version: int = 0) -> _GeneratorContextManager[asyncio.Event]:
         self.arrived.set()
         return super().watch(approval_id, version)
 
@@ -102,7 +103,7 @@ def test_who_may_not_see_it_or_asks_nonsense_does_not_wait(who: Any, query: str,
 def test_an_ended_request_is_not_waited_for(house: Runtime) -> None:
     async def scenario(client: AsyncClient, request: ApprovalRequest) -> Any:
         deny = sync_to_async(services.move, thread_sensitive=False)
-        await deny(request.pk, services.Status.PENDING, services.Status.DENIED)
+        await deny(request.pk, Status.PENDING, Status.DENIED)
         return await client.get(f"/api/v1/approvals/{request.pk}/?wait=60")
 
     assert run(scenario, house).json()["status"] == "denied"

@@ -102,3 +102,21 @@ def test_the_short_line_names_the_values_and_hides_no_mark() -> None:
 
 def test_a_whole_document_keeps_its_numbers_and_shows_what_is_hidden() -> None:
     assert "".join(piece.text for piece in whole('{"a": 1.0, "b": "x\u200b"}')) == '{\n  "a": 1.0,\n  "b": "xU+200B"\n}'
+
+
+def test_a_run_of_one_hidden_character_is_named_once() -> None:
+    assert marks("a" + "\u200b" * 1000 + "b") == ["U+200B ×1000"]
+
+
+def test_a_long_value_shows_its_beginning_and_its_size() -> None:
+    (found,) = fields(json.dumps({"sql": "DELETE FROM a;\n" + "-- filler\n" * 1000}))
+
+    assert (found.is_long, found.size, found.lines) == (True, 10_015, 1002)
+    assert "".join(piece.text for piece in found.head).endswith("-- filler …")
+
+
+def test_what_is_too_long_for_a_page_says_how_much_is_missing() -> None:
+    (found,) = fields(json.dumps({"text": "x" * 300_000}))
+
+    assert found.value[-1].text == " ⋯ 100000 more characters ⋯ "
+    assert len(glance(json.dumps({"text": "x" * 300_000}))[0].text) < 200
