@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from approvals import holding, keyed
+from approvals.database import in_database
 from approvals.states import Status
 from proxy import replies
 from proxy.answers import readdressed
@@ -222,6 +223,8 @@ class Forwarding:
             raise record_unavailable(exchange.call_id, ending.executed) from error
         if permit.claim:
             exchange.delivers = exchange.approval_id
+            if not exchange.heard:  # the caller left while this was committed
+                self._background.run(in_database(lambda: holding.undeliver(exchange.approval_id)))
             self._house.waiting.hint([exchange.approval_id])
 
     def _ending_entry(self, exchange: Exchange, ending: Ending) -> Event:
