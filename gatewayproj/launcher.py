@@ -74,7 +74,8 @@ class Launcher:
                 msg = "the server did not start; the reason is in the log"
                 raise RuntimeError(msg)
             await asyncio.sleep(0.01)
-        self._celery = EmbeddedCelery()
+        # Celery looks at Django's connections while it is set up, which an event loop's thread may not.
+        self._celery = await asyncio.get_running_loop().run_in_executor(None, EmbeddedCelery)
         self._celery.start()
         return settings.PUBLIC_URL
 

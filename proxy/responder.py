@@ -60,6 +60,7 @@ class Running:
         self._steps = steps
         self._queue: asyncio.Queue[Item] = asyncio.Queue(BACKLOG)
         self._heard = True
+        self.handed_over = False  # the answer itself went out
         self.task = asyncio.ensure_future(self._pump())
 
     async def _pump(self) -> None:
@@ -144,6 +145,7 @@ class Responder:
             while item is not None and not (isinstance(item, Reply) and item.final):
                 item = await running.next()
             await self._plain(item, _applied(exchange))
+            running.handed_over = True
 
     async def _plain(
         self, reply: Reply | None, preferences: Sequence[tuple[bytes, bytes]] = ()
@@ -159,6 +161,8 @@ class Responder:
         bodies = [body for body in await asyncio.gather(*(self._last(one) for one in runs)) if body]
         if bodies:
             await send_json(self._send, 200, b"[" + b",".join(bodies) + b"]")
+            for one in runs:
+                one.handed_over = True
         else:
             await send_json(self._send, 202, b"")
 
@@ -175,11 +179,14 @@ class Responder:
         await self._send({"type": "http.response.start", "status": 200, "headers": headers})
         while item is not None:
             await self._send({"type": "http.response.body", "body": _framed(item), "more_body": True})
+            running.handed_over = isinstance(item, Reply) and item.final
             item = await running.next()
         await self._send({"type": "http.response.body", "body": b""})
 
     def _undelivered(self, running: Running) -> None:
         """The caller left before the result of a held call reached them: keep it for the identical call."""
+        if running.handed_over:
+            return  # callers often leave the moment they have their answer
         if approval_id := running.exchange.delivers:
             self._background.run(in_database(lambda: holding.undeliver(approval_id)))
 
