@@ -34,16 +34,21 @@ def why_not(request: ApprovalRequest, caller: Caller, policy: Policy, *, via: st
 
 
 def is_own(request: ApprovalRequest, caller: Caller, config: Config) -> bool:
-    """Say whether the caller is the requester, the person behind the requester, or a second account of either.
+    """Say whether the caller must not decide it as their own: they asked, or share the requester's address.
 
-    For refusing, an equal verified e-mail address is enough; for allowing it never is.
+    For refusing only, where an equal verified e-mail address is enough; what gives a right asks `has_asked`.
     """
+    if has_asked(request, caller, config):
+        return True
+    return bool(request.requester_email) and request.requester_email == email_digest(caller.email)
+
+
+def has_asked(request: ApprovalRequest, caller: Caller, config: Config) -> bool:
+    """Say whether the caller is the requester, the person behind the requester, or an account linked to either."""
     asking = linked_accounts(f"{request.requester_iss}|{request.requester_sub}", config)
     if request.requester_person:
         asking |= linked_accounts(request.requester_person, config)
-    if asking & linked_accounts(caller.key, config):
-        return True
-    return bool(request.requester_email) and request.requester_email == email_digest(caller.email)
+    return bool(asking & linked_accounts(caller.key, config))
 
 
 def linked_accounts(account: str, config: Config) -> frozenset[str]:

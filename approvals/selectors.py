@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from django.db.models import Q
 
-from approvals.eligibility import is_own, linked_accounts, why_not
+from approvals.eligibility import has_asked, linked_accounts, why_not
 from approvals.models import ApprovalRequest
 from approvals.quorum import Quorum
 from approvals.standing import roles_of
@@ -67,7 +67,7 @@ def sees_payload(request: ApprovalRequest, caller: Caller, policy: Policy) -> bo
 
     Requesters, approvers and auditors do; an admin keeps the house and does not read the letters.
     """
-    if "auditor" in roles_of(caller, policy) or is_own(request, caller, policy.config):
+    if "auditor" in roles_of(caller, policy) or has_asked(request, caller, policy.config):
         return True
     if caller.kind != "person":
         return False

@@ -14,7 +14,7 @@ from django.db.models import F, Q
 
 from approvals import keys
 from approvals.database import database_now
-from approvals.eligibility import is_own, why_not
+from approvals.eligibility import has_asked, why_not
 from approvals.entries import approval_entry
 from approvals.models import ApprovalRequest, Person, Vote
 from approvals.standing import caller_of
@@ -139,7 +139,9 @@ def decide(
 
 
 def _vote(runtime: Runtime, approval_id: str, ballot: _Ballot) -> tuple[Outcome, Sequence[Event]]:
-    request = ApprovalRequest.objects.filter(pk=approval_id).first()
+    # Locked before it is read: who clicks at the same moment, in whatever process, reads what came of the first. SQLite
+    # has no row locks and needs none, for there one transaction at a time writes.
+    request = ApprovalRequest.objects.select_for_update().filter(pk=approval_id).first()
     if request is None:
         raise _Rejected(NotFound())
     snapshot = runtime.policies.reload()
@@ -153,7 +155,6 @@ def _vote(runtime: Runtime, approval_id: str, ballot: _Ballot) -> tuple[Outcome,
     rules = request.terms["rules"]
     if snapshot.policy.fingerprint_of(rules, request.connection) != request.rule_fingerprint:
         return _supersede(request, snapshot)
-    # Taking the row first serialises two approvers who click at once.
     ApprovalRequest.objects.filter(pk=request.pk).update(version=F("version") + 1)
     vote = _cast(request, ballot, now)
     entry = approval_entry(
@@ -272,7 +273,7 @@ def cancel(runtime: Runtime, *, approval_id: str, caller: Caller) -> Decided | T
     def work() -> tuple[Decided | TooLate | NotFound, Sequence[Event]]:
         request = ApprovalRequest.objects.filter(pk=approval_id).first()
         snapshot = runtime.policies.reload()
-        if request is None or not is_own(request, caller, snapshot.policy.config):
+        if request is None or not has_asked(request, caller, snapshot.policy.config):
             return NotFound(), ()
         now = database_now()
         moved = move(request.pk, Status.PENDING, Status.CANCELLED, decided_at=now, ended_at=now)
