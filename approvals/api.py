@@ -9,7 +9,8 @@ import asyncio
 import time
 from typing import Any, cast
 
-from asgiref.sync import sync_to_async
+from asgiref.sync import SyncToAsync, sync_to_async
+from django.db import connections
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from drf_spectacular.types import OpenApiTypes
@@ -140,11 +141,27 @@ async def approval(request: HttpRequest, approval_id: str) -> Response:
             left = deadline - time.monotonic()
             if left <= 0 or response.status_code != http.HTTP_200_OK or response.data["status"] != before:
                 return response
+            await _let_go()
             try:
                 await asyncio.wait_for(event.wait(), left)
             except TimeoutError:
                 continue
             event.clear()
+
+
+async def _let_go() -> None:
+    """Give back the thread and the database connection that Django keeps for the length of a request.
+
+    Under ASGI each request has a one-thread executor of its own (asgiref's ThreadSensitiveContext); idle, it
+    would still cost a thread and a connection for each waiter. The next rendering gets a new one.
+    """
+    context = SyncToAsync.thread_sensitive_context.get(None)
+    if context is None:
+        return
+    await sync_to_async(connections.close_all, thread_sensitive=True)()
+    executor = SyncToAsync.context_to_thread_executor.pop(context, None)
+    if executor is not None:
+        executor.shutdown(wait=False)
 
 
 # What Django and the schema look for on a class-based view.

@@ -45,10 +45,10 @@ class BearerAuthentication(BaseAuthentication):
         if authorization is None:
             return None
         policy = runtime().policies.current.policy
+        # A request that waits is rendered again later; its token counts as of its arrival.
+        arrived = request.META.setdefault("holdgate.arrived", time.time())
         try:
-            caller = async_to_sync(identity().authenticate)(
-                authorization, connection=None, policy=policy, now=time.time()
-            )
+            caller = async_to_sync(identity().authenticate)(authorization, connection=None, policy=policy, now=arrived)
         except TokenRejected as rejected:
             raise AuthenticationFailed(rejected.message, code="unauthenticated") from rejected
         return Bearer(caller), caller
