@@ -66,6 +66,7 @@ class Asking:
         What came of it is read by `claim`. When the caller leaves, the request stays for whoever comes back.
         """
         exchange.moved = False
+        exchange.call_id = exchange.own_id  # a request that this caller had joined may be over
         request = await self._open(exchange, hold)
         if request is None:
             exchange.moved = True
@@ -114,7 +115,8 @@ class Asking:
             payloads=request_payloads(exchange),
             reason=outlet.text(knobs.reason) if knobs.reason else "",
             idempotency=keys.keyed_digest("idempotency", call.caller.key, call.connection, key) if key else "",
-            approval_id=knobs.approval or "",
+            # Whoever lost the race for the one execution waits on with the request they already waited for.
+            approval_id=exchange.approval_id or knobs.approval or "",
             process=self._house.journal.process_id,
         )
 
@@ -168,6 +170,7 @@ class Asking:
         request = exchange.request
         match Status(request.status):
             case Status.SUPERSEDED:
+                exchange.approval_id, exchange.call_id = "", exchange.own_id
                 return Moved()
             case Status.APPROVED:
                 return await self._claim_approved(exchange, hold, request)
@@ -224,6 +227,7 @@ class Asking:
         await self._transact(exchange, lambda: (None, holding.supersede(request, snapshot, cause=cause)))
         self._house.waiting.hint([request.id])
         exchange.approval_id = ""
+        exchange.call_id = exchange.own_id  # others may have joined: what each of them does now is a call of its own
         return Moved()
 
     async def _pending(self, exchange: Exchange, hold: Hold, request: ApprovalRequest) -> Settled:

@@ -67,6 +67,10 @@ class Exchange:
 
     # Set as soon as the call may have reached the upstream: from then on the caller's leaving does not end it.
     committed: bool = False
+    own_id: str = field(init=False)  # `call_id` becomes that of the request which this call joins
+
+    def __post_init__(self) -> None:
+        self.own_id = self.call_id
 
     @property
     def call(self) -> Call:
