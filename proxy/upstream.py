@@ -1,8 +1,7 @@
-"""The HTTP client of upstream MCP servers. The one file of the data path that knows httpx and aiohttp.
+"""The HTTP client of upstream MCP servers. The one file of the data path that knows an HTTP library.
 
-httpx gives the types and aiohttp the connections: httpx's own pool collapses under concurrency, and its
-client around a transport costs as much again as the transport (notes/performance.md, 3.2), so the transport
-is called directly.
+aiohttp is called directly: httpx's own pool collapses under concurrency, and its request, header and response
+objects around another transport cost as much as the request itself (docs/decisions/0006).
 
 What this client never does: send a request twice (aiohttp repeats GET and DELETE on a connection that was
 dropped while idle, which is switched off; POST it never repeats), follow a redirect, read the environment for
@@ -18,14 +17,18 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Self
+from typing import TYPE_CHECKING, Self
 
 import aiohttp
-import httpx
 from httpx_aiohttp import AiohttpTransport
+from yarl import URL
 
 from proxy.errors import Fault, OutcomeUnknown, UpstreamInvalid, UpstreamTimeout, UpstreamUnavailable
 from proxy.upstream_answer import MAX_ANSWER, Answer, Credential, Opened, UpstreamRequest
+
+if TYPE_CHECKING:
+    import httpx
+    from aiohttp.connector import Connection
 
 __all__ = ["MAX_ANSWER", "Answer", "Credential", "Upstream", "UpstreamRequest"]
 
@@ -38,29 +41,22 @@ MAX_CONNECTIONS = 2000
 _TRACING = frozenset({b"traceparent", b"tracestate"})
 _OWN = frozenset({b"mcp-session-id"})
 _FIXED = [
-    (b"accept", b"application/json, text/event-stream"),
-    (b"accept-encoding", b"identity"),  # masking needs the text itself
-    (b"user-agent", b"holdgate"),
+    ("accept", "application/json, text/event-stream"),
+    ("accept-encoding", "identity"),  # masking needs the text itself
+    ("user-agent", "holdgate"),
 ]
 
 
 class Upstream:
     """The connections of this process to all upstreams. Made once; used in one event loop; closed at the end.
 
-    `transport` makes the httpx transport when the first request comes; by default one aiohttp pool for
-    everything. `tls` replaces the system's trust store.
+    `tls` replaces the system's trust store; `connect_timeout` is in seconds.
     """
 
-    def __init__(
-        self,
-        transport: Callable[[], httpx.AsyncBaseTransport] | None = None,
-        *,
-        tls: ssl.SSLContext | None = None,
-        connect_timeout: float = CONNECT_SECONDS,
-    ) -> None:
-        self._make = transport or (lambda: _aiohttp_transport(tls or ssl.create_default_context()))
-        self._transport: httpx.AsyncBaseTransport | None = None
-        self._connect_timeout = connect_timeout
+    def __init__(self, *, tls: ssl.SSLContext | None = None, connect_timeout: float = CONNECT_SECONDS) -> None:
+        self._tls = tls
+        self._session: aiohttp.ClientSession | None = None
+        self._timeout = aiohttp.ClientTimeout(total=None, connect=connect_timeout, sock_connect=connect_timeout)
 
     async def exchange(self, request: UpstreamRequest) -> Answer:
         """Send one request and return its answer, of which the head has come: a plain body is read and
@@ -79,33 +75,32 @@ class Upstream:
         return answer
 
     async def _send(self, request: UpstreamRequest, deadline: float | None) -> Opened:
-        if self._transport is None:
-            self._transport = self._make()
-        connect = self._connect_timeout
-        outgoing = httpx.Request(
-            request.verb,
-            _url(request.url),
-            headers=_headers(request),
-            content=request.body,
-            extensions={"timeout": {"connect": connect, "pool": connect, "read": None, "write": None}},
-        )
+        if self._session is None:
+            self._session = _aiohttp_session(self._tls or ssl.create_default_context())
         sending = _Sending()
         token = _sending.set(sending)
         try:
             async with asyncio.timeout_at(deadline):
-                response = await self._transport.handle_async_request(outgoing)
+                response = await self._session.request(
+                    request.verb,
+                    _url(request.url),
+                    headers=_headers(request),
+                    data=request.body or None,
+                    allow_redirects=False,
+                    timeout=self._timeout,
+                )
         except _TROUBLE as error:
             raise _sending_fault(error, sending) from error
         finally:
             _sending.reset(token)
         chunks = _chunks(response)
-        return Opened(response.status_code, response.headers, chunks, _closer(response, chunks))
+        return Opened(response.status, response.headers, chunks, _closer(response, chunks))
 
     async def aclose(self) -> None:
         """Close every connection."""
-        if self._transport is not None:
-            await self._transport.aclose()
-            self._transport = None
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
 
     async def __aenter__(self) -> Self:
         return self
@@ -116,21 +111,26 @@ class Upstream:
 
 @dataclass(slots=True)
 class _Sending:
-    """Whether a byte of the request may have left; None where the transport does not say."""
+    """Whether a byte of the request may have left."""
 
-    sent: bool | None = None
+    begun: bool = False
 
 
-_sending: ContextVar[_Sending | None] = ContextVar("_sending", default=None)
-# What httpx, aiohttp and the operating system raise. TimeoutError is an OSError.
-_TROUBLE = (httpx.HTTPError, httpx.InvalidURL, aiohttp.ClientError, OSError)
+_sending: ContextVar[_Sending] = ContextVar("_sending")
+# What aiohttp and the operating system raise, ValueError for an address that is none. TimeoutError is an OSError.
+_TROUBLE = (aiohttp.ClientError, OSError, ValueError)
+
+
+class _Request(aiohttp.ClientRequest):
+    """A request that says when it begins to be written; aiohttp's tracing would say so too, at twice the cost."""
+
+    async def send(self, conn: Connection) -> aiohttp.ClientResponse:
+        _sending.get().begun = True
+        return await super().send(conn)
 
 
 def _sending_fault(error: Exception, sending: _Sending) -> Fault:
-    early = isinstance(
-        error, httpx.ConnectError | httpx.PoolTimeout | httpx.UnsupportedProtocol | httpx.InvalidURL
-    )
-    if sending.sent is False or (sending.sent is None and early):
+    if not sending.begun:
         return UpstreamUnavailable("The upstream cannot be reached.")
     if isinstance(error, TimeoutError):
         return UpstreamTimeout("The upstream did not answer in time.")
@@ -140,18 +140,17 @@ def _sending_fault(error: Exception, sending: _Sending) -> Fault:
 
 
 def pooled_transport(tls: ssl.SSLContext | None = None) -> httpx.AsyncBaseTransport:
-    """Return a transport with the same habits for other requests of ours, such as an issuer's keys."""
-    return _aiohttp_transport(tls or ssl.create_default_context())
+    """Return an httpx transport with the same habits for other requests of ours, such as an issuer's keys."""
+    context = tls or ssl.create_default_context()
+    # What httpx-aiohttp sends is not ours to observe, so it gets aiohttp's own request class.
+    return AiohttpTransport(
+        client=lambda: _aiohttp_session(context, aiohttp.ClientRequest), verify=context, trust_env=False
+    )
 
 
-def _aiohttp_transport(tls: ssl.SSLContext) -> httpx.AsyncBaseTransport:
-    return AiohttpTransport(client=lambda: _aiohttp_session(tls), verify=tls, trust_env=False)
-
-
-def _aiohttp_session(tls: ssl.SSLContext) -> aiohttp.ClientSession:
-    tracing = aiohttp.TraceConfig()
-    tracing.on_request_start.append(_note_start)
-    tracing.on_request_headers_sent.append(_note_sent)
+def _aiohttp_session(
+    tls: ssl.SSLContext, request_class: type[aiohttp.ClientRequest] = _Request
+) -> aiohttp.ClientSession:
     session = aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=MAX_CONNECTIONS, keepalive_timeout=KEEP_ALIVE_SECONDS, ssl=tls),
         # Otherwise a cookie that one caller's call was given would travel with the next caller's call.
@@ -159,66 +158,55 @@ def _aiohttp_session(tls: ssl.SSLContext) -> aiohttp.ClientSession:
         trust_env=False,
         auto_decompress=False,
         timeout=aiohttp.ClientTimeout(total=None),
-        trace_configs=[tracing],
+        request_class=request_class,
     )
     # No public switch exists for this one; a repeated GET or DELETE could be executed twice.
     session._retry_connection = False
     return session
 
 
-async def _note_start(_session: Any, _context: Any, _parameters: Any) -> None:
-    if (sending := _sending.get()) is not None:
-        sending.sent = False
-
-
-async def _note_sent(_session: Any, _context: Any, _parameters: Any) -> None:
-    if (sending := _sending.get()) is not None:
-        sending.sent = True
-
-
 @lru_cache(maxsize=256)
-def _url(url: str) -> httpx.URL:
-    return httpx.URL(url)
+def _url(url: str) -> URL:
+    return URL(url)
 
 
-def _headers(request: UpstreamRequest) -> list[tuple[bytes, bytes]]:
+def _headers(request: UpstreamRequest) -> list[tuple[str, str]]:
     """Build the fields of a request: fixed ones, the caller's on the list, the upstream's session, the
     credential.
     """
     fields = list(_FIXED)
     if request.verb == "POST":
-        fields.append((b"content-type", b"application/json"))
+        fields.append(("content-type", "application/json"))
     for name, value in request.headers:
         lower = name.lower()
-        if (lower.startswith(b"mcp-") and lower not in _OWN) or lower in _TRACING:
-            fields.append((lower, value))
+        listed = (lower.startswith(b"mcp-") and lower not in _OWN) or lower in _TRACING
+        if listed and value.isascii():
+            fields.append((lower.decode("ascii"), value.decode("ascii")))
     if request.session is not None:
-        fields.append((b"mcp-session-id", request.session.encode("ascii")))
+        fields.append(("mcp-session-id", request.session))
     if request.last_event_id is not None:
-        fields.append((b"last-event-id", request.last_event_id.encode()))
+        fields.append(("last-event-id", request.last_event_id))
     if (credential := request.credential) is not None:
-        injected = credential.header.lower().encode("ascii")
+        injected = credential.header.lower()
         fields = [(name, value) for name, value in fields if name != injected]
-        fields.append((injected, (credential.prefix + credential.secret.reveal()).encode("ascii")))
+        fields.append((injected, credential.prefix + credential.secret.reveal()))
     return fields
 
 
-async def _chunks(response: httpx.Response) -> AsyncGenerator[bytes, None]:
-    stream = response.stream
-    if not isinstance(stream, httpx.AsyncByteStream):
-        msg = "the transport gave a stream that cannot be awaited"
-        raise TypeError(msg)
+async def _chunks(response: aiohttp.ClientResponse) -> AsyncGenerator[bytes, None]:
     try:
-        async for chunk in stream:
+        async for chunk in response.content.iter_any():
             yield chunk
     except _TROUBLE as error:
         raise OutcomeUnknown("The connection broke before the answer was complete.") from error
 
 
-def _closer(response: httpx.Response, chunks: AsyncGenerator[bytes, None]) -> Callable[[], Awaitable[None]]:
+def _closer(response: aiohttp.ClientResponse, chunks: AsyncGenerator[bytes, None]) -> Callable[[], Awaitable[None]]:
     async def close() -> None:
         await chunks.aclose()
+        # An answer that was not read to its end takes its connection with it.
+        response.release()
         with contextlib.suppress(*_TROUBLE):
-            await response.aclose()
+            await response.wait_for_close()
 
     return close

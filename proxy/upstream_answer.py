@@ -107,7 +107,7 @@ class Answer:
         if kind == "text/event-stream" and self.status == 200:
             self.streamed = True
             return
-        body = b"".join([chunk async for chunk in self._read()])
+        body = await self._whole()
         self._finished = True
         if self._request.id is None and (self._request.verb != "POST" or not body or self.status < 300):
             return
@@ -153,8 +153,20 @@ class Answer:
     async def __aexit__(self, *_: object) -> None:
         await self.aclose()
 
+    async def _whole(self) -> bytes:
+        """Read a plain body to its end within the deadline."""
+        chunks: list[bytes] = []
+        try:
+            async with asyncio.timeout_at(self._deadline):
+                async for chunk in self._opened.chunks:
+                    self._count(chunk)
+                    chunks.append(chunk)
+        except TimeoutError as error:
+            raise UpstreamTimeout("The upstream's answer was not complete in time.") from error
+        return b"".join(chunks)
+
     async def _read(self) -> AsyncIterator[bytes]:
-        """Yield the body in pieces within the deadline; the next one is read when the last was taken."""
+        """Yield a stream in pieces within the deadline; the next one is read when the last was taken."""
         while True:
             try:
                 async with asyncio.timeout_at(self._deadline):
@@ -163,10 +175,13 @@ class Answer:
                 return
             except TimeoutError as error:
                 raise UpstreamTimeout("The upstream's answer was not complete in time.") from error
-            self._size += len(chunk)
-            if self._request.id is not None and self._size > self._request.max_answer:
-                raise self._too_large()
+            self._count(chunk)
             yield chunk
+
+    def _count(self, chunk: bytes) -> None:
+        self._size += len(chunk)
+        if self._request.id is not None and self._size > self._request.max_answer:
+            raise self._too_large()
 
     def _read_plain(self, kind: str, body: bytes) -> list[bytes]:
         found = _parsed(body) if kind == "application/json" else None
