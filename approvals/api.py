@@ -90,7 +90,7 @@ def rendered(request: Request, row: ApprovalRequest) -> dict[str, Any]:
 class Approvals(APIView):
     """Every approval that the caller may see, newest first."""
 
-    @extend_schema(parameters=_LISTED, responses=ApprovalsSerializer)
+    @extend_schema(operation_id="approvals_list", parameters=_LISTED, responses=ApprovalsSerializer)
     def get(self, request: Request) -> Response:
         """List approvals."""
         listing = Listing.of(request.query_params)
