@@ -28,6 +28,7 @@ from masking.secrets import (
 )
 
 Span = tuple[int, int]
+_LONGEST_KEPT_NAME: Final = 64  # names come from outside
 _MEMORY: Final = 32 << 20  # bytes for the automaton of a set; the default of 8 MiB is too little
 
 
@@ -125,11 +126,15 @@ def pattern_set(patterns: tuple[str, ...]) -> PatternSet:
 
 def of_key(name: str, detectors: Iterable[str]) -> str | None:
     """Return which of these detectors hides the value of a key, column or variable of this name."""
+    knowing = _knowing(name) if len(name) <= _LONGEST_KEPT_NAME else _knowing.__wrapped__(name)
+    return next((detector for detector in knowing if detector in detectors), None)
+
+
+@lru_cache(maxsize=4096)
+def _knowing(name: str) -> tuple[str, ...]:
+    """Return the detectors that know this name. Remembered: documents have the same few keys again and again."""
     encoded = same_name(name).encode("utf-8", "replace")
-    for detector, pattern in _KEY_RULES:
-        if detector in detectors and pattern.search(encoded):
-            return detector
-    return None
+    return tuple(detector for detector, pattern in _KEY_RULES if pattern.search(encoded))
 
 
 def hides_value(detector: str, value: object) -> bool:

@@ -131,17 +131,18 @@ class Engine:
         self._hash_key = hash_key
         self._named_groups = frozenset().union(*(rule.except_groups for rule in rules))
         self._made = lru_cache(maxsize=_MOST_MASKERS)(self._make)
+        self._known = lru_cache(maxsize=_MOST_MASKERS)(self._masker)
 
     def masker(self, connection: str, groups: frozenset[str] | None) -> Masker:
         """Return the masker for a reader in these groups; None: nobody is excepted."""
-        relevant = frozenset() if groups is None else groups & self._named_groups
-        return self._made(tuple(self._governing(connection, relevant)))
+        return self._known(connection, frozenset() if groups is None else groups & self._named_groups)
+
+    def _masker(self, connection: str, groups: frozenset[str]) -> Masker:
+        return self._made(tuple(self._governing(connection, groups)))
 
     def _governing(self, connection: str, groups: frozenset[str]) -> list[int]:
         return [
-            index
-            for index, rule in enumerate(self._rules)
-            if rule.governs(connection) and not rule.excepts(groups)
+            index for index, rule in enumerate(self._rules) if rule.governs(connection) and not rule.excepts(groups)
         ]
 
     def _make(self, chosen: tuple[int, ...]) -> Masker:

@@ -77,7 +77,10 @@ class Hiding:
 
         `hits` counts what was hidden by name. For a `key`, removal is a label, since a key must stay.
         """
-        found = [*self._detected(text), *self._assigned(text), *_literal(text, forms)]
+        encoded = text.encode("utf-8", "surrogatepass")
+        found = [*self._detected(text), *self._assigned(text, encoded)]
+        if forms.occur_in(encoded):
+            found += _literal(text, forms)
         if not found:
             return text
         pieces: list[str] = []
@@ -107,12 +110,12 @@ class Hiding:
                     found.append(Found(start, end, detector.name, self.detectors[detector.name]))
         return found
 
-    def _assigned(self, text: str) -> list[Found]:
+    def _assigned(self, text: str, encoded: bytes) -> list[Found]:
         """What stands after the name of a masked field in text, as in `ssn: 123-45-6789`."""
-        spans = self.fields.assigned(text.encode("utf-8", "surrogatepass"))
+        spans = self.fields.assigned(encoded)
         if not spans:
             return []
-        places = _characters(text.encode("utf-8", "surrogatepass"), [(start, end) for start, end, _ in spans])
+        places = _characters(encoded, [(start, end) for start, end, _ in spans])
         return [
             Found(start, end, hidden.name, hidden.replace)
             for (start, end), (_, _, hidden) in zip(places, spans, strict=True)

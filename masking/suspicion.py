@@ -80,10 +80,8 @@ class Suspicion:
         touched: set[int] = set()
         for index in self._patterns.found(joined):
             _touch(self._singles[index].search, joined, starts, touched)
-        if forms:
-            touched.update(
-                index for index, text in enumerate(texts) if any(form in text for form in forms.texts)
-            )
+        if forms and forms.occur_in("\n".join(texts).encode("utf-8", "surrogatepass")):
+            touched.update(index for index, text in enumerate(texts) if any(form in text for form in forms.texts))
         return frozenset(text for index, text in enumerate(texts) if index not in touched)
 
     def _confirmed(self, index: int, view: bytes) -> bool:
