@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from django.db.models import Q
 
-from approvals import keys
+from approvals import keyed, keys
 from approvals.database import database_now
 from approvals.entries import approval_entry
 from approvals.models import ApprovalRequest
@@ -66,12 +66,17 @@ def binding(digest: str, snapshot: Snapshot, hold: Hold) -> str:
 
 
 def open_or_join(ask: Ask, snapshot: Snapshot) -> tuple[ApprovalRequest, Sequence[Event]]:
-    """Return the request that this call waits for: an open one that it may join, or a new one with its entry."""
+    """Return the request that this call waits for: an open one that it may join, or a new one with its entry.
+
+    Raises KeyTaken when the call's Idempotency-Key belongs to another call.
+    """
     now = database_now()
+    if ask.idempotency:
+        keyed.take_for_held(ask.idempotency, ask.call_digest, ask.call_id)
     candidates = ApprovalRequest.objects.filter(call_digest=ask.call_digest).order_by("-id")[:CANDIDATES]
     for candidate in candidates:
         if _joins(ask, candidate, now):
-            if candidate.status in {Status.PENDING, Status.APPROVED} and not candidate.attached_to:
+            if candidate.status in {Status.PENDING, Status.APPROVED} and _unattended(candidate):
                 ApprovalRequest.objects.filter(pk=candidate.pk).update(attached_to=ask.process)
             return candidate, ()
     request = _create(ask, snapshot, now)

@@ -6,11 +6,12 @@ Synchronous ORM work that the journal runs in its own transaction.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from approvals import keys
 from approvals.database import database_now
 from approvals.models import KeyedCall
+from sessions.models import OpenCall
 
 KEPT = timedelta(hours=24)
 
@@ -22,7 +23,14 @@ class New:
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """The same call is running, or was interrupted before it had an answer."""
+    """The same call is running."""
+
+    call_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Interrupted:
+    """The same call was begun, and its process ended before there was an answer."""
 
     call_id: str
 
@@ -40,22 +48,57 @@ class Conflict:
     """The key belongs to another call."""
 
 
+Found = New | Running | Interrupted | Known | Conflict
+
+
+class KeyTaken(Exception):
+    """The key of a call that is to be held belongs to another call."""
+
+
 def scope_of(caller: str, connection: str, key: str) -> str:
     """Return the keyed digest under which a caller's key on a connection is known."""
     return keys.keyed_digest("idempotency", caller, connection, key)
 
 
-def take(scope: str, call_digest: str, call_id: str) -> New | Running | Known | Conflict:
-    """Take the key for a call, or say what became of the call that took it before."""
-    now = database_now()
-    KeyedCall.objects.filter(scope=scope, created_at__lte=now - KEPT).delete()
+def take(scope: str, call_digest: str, call_id: str) -> Found:
+    """Take the key for a call that is allowed, or say what became of the call that took it before."""
+    now = _forget_overdue(scope)
+    if _is_anothers(scope, call_digest):
+        return Conflict()
     known = KeyedCall.objects.filter(scope=scope).first()
     if known is None:
         KeyedCall.objects.create(scope=scope, call_digest=call_digest, call_id=call_id, created_at=now)
         return New()
-    if known.call_digest != call_digest:
-        return Conflict()
-    return Running(known.call_id) if known.answer is None else Known(known.call_id, bytes(known.answer))
+    if known.answer is not None:
+        return Known(known.call_id, bytes(known.answer))
+    still_open = OpenCall.objects.filter(call_id=known.call_id).exists()
+    return Running(known.call_id) if still_open else Interrupted(known.call_id)
+
+
+def take_for_held(scope: str, call_digest: str, call_id: str) -> None:
+    """Take the key for a call that is held; its repeat finds the approval request itself. Raises KeyTaken."""
+    now = _forget_overdue(scope)
+    if _is_anothers(scope, call_digest):
+        raise KeyTaken
+    KeyedCall.objects.get_or_create(
+        scope=_of_held(scope), defaults={"call_digest": call_digest, "call_id": call_id, "created_at": now}
+    )
+
+
+def _of_held(scope: str) -> str:
+    """Return where the key of a held call stands: it has no answer of its own here."""
+    return keys.keyed_digest("idempotency of held", scope)
+
+
+def _is_anothers(scope: str, call_digest: str) -> bool:
+    rows = KeyedCall.objects.filter(scope__in=[scope, _of_held(scope)])
+    return rows.exclude(call_digest=call_digest).exists()
+
+
+def _forget_overdue(scope: str) -> datetime:
+    now = database_now()
+    KeyedCall.objects.filter(scope__in=[scope, _of_held(scope)], created_at__lte=now - KEPT).delete()
+    return now
 
 
 def keep(scope: str, call_id: str, answer: bytes) -> None:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from approvals import holding, keys
+from approvals import holding, keyed
 from approvals.database import in_database
 from approvals.models import ApprovalRequest
 from approvals.services import run_due
@@ -91,6 +91,9 @@ class Asking:
         except RevisionMoved:
             await self._house.policies.refreshed()
             return None
+        except keyed.KeyTaken:
+            exchange.key_taken = True
+            return None
         except RecordUnavailable as error:
             raise record_unavailable(exchange.call_id, "false") from error
         exchange.opening = ()
@@ -114,7 +117,7 @@ class Asking:
             arguments=_shown(outlet.for_approver(shown_parameters(exchange.message))),
             payloads=request_payloads(exchange),
             reason=outlet.text(knobs.reason) if knobs.reason else "",
-            idempotency=keys.keyed_digest("idempotency", call.caller.key, call.connection, key) if key else "",
+            idempotency=keyed.scope_of(call.caller.key, call.connection, key) if key else "",
             # Whoever lost the race for the one execution waits on with the request they already waited for.
             approval_id=exchange.approval_id or knobs.approval or "",
             process=self._house.journal.process_id,
@@ -166,7 +169,7 @@ class Asking:
     async def claim(self, exchange: Exchange, hold: Hold) -> Moved | Settled | Permit:
         """Take the approved request for its one execution, judged again under the policy of this moment."""
         if exchange.moved or exchange.request is None:
-            return Moved()
+            return await self._not_asked(exchange, hold)
         request = exchange.request
         match Status(request.status):
             case Status.SUPERSEDED:
@@ -179,6 +182,12 @@ class Asking:
             case Status.EXECUTED | Status.FAILED if request.result is not None:
                 return await self._kept(exchange, hold, request)
         return await self._refused(exchange, hold, request)
+
+    async def _not_asked(self, exchange: Exchange, hold: Hold) -> Moved | Settled:
+        """No request was opened: the policy moved first, or the key of the call is another call's."""
+        if not exchange.key_taken:
+            return Moved()
+        return await self._forwarding.key_taken(exchange, decision(exchange, "hold", hold.rules, hold.would))
 
     async def _claim_approved(
         self, exchange: Exchange, asked: Hold, request: ApprovalRequest

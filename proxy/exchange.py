@@ -49,6 +49,7 @@ class Exchange:
     approval_id: str = ""
     request: ApprovalRequest | None = None
     moved: bool = False  # the policy moved before the request was opened
+    key_taken: bool = False  # its Idempotency-Key belongs to another call
     delivers: str = ""  # the approval whose kept result this answer hands over
     pulses: int = 0  # progress notes of our own; the upstream's are counted on from here
     tool_digest: str = ""

@@ -6,7 +6,7 @@ import asyncio
 import time
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from approvals import holding, keyed
 from approvals.database import in_database
@@ -23,7 +23,7 @@ from proxy.refusals import Refusal
 from sessions.journal import RecordUnavailable, RevisionMoved
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Mapping, Sequence
+    from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 
     from approvals.runtime import Runtime
     from approvals.verdicts import Allow
@@ -38,6 +38,9 @@ if TYPE_CHECKING:
 RECOVERY_MARGIN = 30.0
 # A process that slept longer than this between its intent and its forwarding may not forward any more.
 FORWARD_WITHIN = 10.0
+# How often the repeat of a keyed call looks whether the first attempt has its answer.
+JOIN_SECONDS = 0.25
+RETRY_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +95,7 @@ class Forwarding:
         revision = exchange.snapshot.revision
         exchange.committed = True
         if exchange.is_governed and exchange.knobs.idempotency_key:
-            return await self._intend_keyed(exchange, allow, intent, until)
+            return await self._intend_keyed(exchange, allow, intent)
         append = asyncio.ensure_future(self._house.journal.append(*exchange.opening, intent, revision=revision))
         try:
             await asyncio.shield(append)
@@ -108,19 +111,18 @@ class Forwarding:
         exchange.opening = ()
         return self.permit(allow.rules, allow.would, until)
 
-    async def _intend_keyed(
-        self, exchange: Exchange, allow: Allow, intent: Event, until: float
-    ) -> Moved | Settled | Permit:
+    async def _intend_keyed(self, exchange: Exchange, allow: Allow, intent: Event) -> Moved | Settled | Permit:
+        """Commit the intent of a call with a key, or answer with what came, or comes, of its first attempt."""
         call = exchange.call
         scope = keyed.scope_of(call.caller.key, call.connection, exchange.knobs.idempotency_key or "")
         digest = holding.call_digest(call, bound_parameters(exchange.message), exchange.tool_digest)
 
-        def work() -> tuple[keyed.New | keyed.Running | keyed.Known | keyed.Conflict, Sequence[Event]]:
+        def work() -> tuple[keyed.Found, Sequence[Event]]:
             found = keyed.take(scope, digest, exchange.call_id)
             return found, [*exchange.opening, intent] if isinstance(found, keyed.New) else []
 
         try:
-            found = await self._house.journal.transact(work, revision=exchange.snapshot.revision)
+            until, found = await self._take_key(exchange, work, scope)
         except RevisionMoved:
             exchange.committed = False
             await self._house.policies.refreshed()
@@ -134,25 +136,58 @@ class Forwarding:
         exchange.committed = False
         return await self._repeated(exchange, allow, found)
 
-    async def _repeated(
-        self, exchange: Exchange, allow: Allow, found: keyed.Running | keyed.Known | keyed.Conflict
-    ) -> Settled:
+    async def _take_key(
+        self, exchange: Exchange, work: Callable[[], tuple[keyed.Found, Sequence[Event]]], scope: str
+    ) -> tuple[float, keyed.Found]:
+        """Take the key, or wait for its first attempt; return until when to forward, and what was found."""
+        deadline = time.monotonic() + exchange.connection.timeout
+        while True:
+            until = self.permit_until(exchange)
+            exchange.committed = True
+            taking = asyncio.ensure_future(self._house.journal.transact(work, revision=exchange.snapshot.revision))
+            try:
+                found = await asyncio.shield(taking)
+            except asyncio.CancelledError:
+                exchange.keyed_scope = scope
+                self._background.run(self._cancelled(exchange, taking, "false"))
+                raise
+            if not isinstance(found, keyed.Running) or time.monotonic() >= deadline:
+                return until, found
+            exchange.committed = False
+            await asyncio.sleep(JOIN_SECONDS)
+
+    async def _repeated(self, exchange: Exchange, allow: Allow, found: keyed.Found) -> Settled:
         """Answer a repeat of a keyed call without running anything."""
         made = decision(exchange, "allow", allow.rules, allow.would)
-        if isinstance(found, keyed.Known):
-            await self._append(exchange, entry(exchange, "call.repeated", first=found.call_id))
-            body = replies.with_meta(found.answer, {replies.DECISION: made})
-            return Settled(Reply(readdressed(body, exchange.message.id)))
-        running = isinstance(found, keyed.Running)
+        match found:
+            case keyed.Known():
+                await self._append(exchange, entry(exchange, "call.repeated", first=found.call_id))
+                body = replies.with_meta(found.answer, {replies.DECISION: made})
+                return Settled(Reply(readdressed(body, exchange.message.id)))
+            case keyed.Running():
+                return await self._not_run(exchange, made, "pending", "unknown", "The same call is still running.")
+            case keyed.Interrupted():
+                message = f"The first attempt, call {found.call_id}, was interrupted before it had an answer."
+                return await self._not_run(exchange, made, "outcome_unknown", "unknown", message)
+        return await self.key_taken(exchange, made)
+
+    async def key_taken(self, exchange: Exchange, made: Mapping[str, Any]) -> Settled:
+        """Refuse a call whose Idempotency-Key belongs to another call. `made` is the decision on this one."""
+        message = "The key was used for another call."
+        return await self._not_run(exchange, made, "idempotency_conflict", "false", message)
+
+    async def _not_run(
+        self, exchange: Exchange, made: Mapping[str, Any], reason: str, executed: Executed, message: str
+    ) -> Settled:
         refusal = Refusal(
-            reason="pending" if running else "idempotency_conflict",
-            executed="unknown" if running else "false",
-            message="The same call is running." if running else "The key was used for a call with other arguments.",
+            reason=reason,
+            executed=executed,
+            message=message,
             call_id=exchange.call_id,
-            retry_after=2.0 if running else None,
+            retry_after=RETRY_SECONDS if reason == "pending" else None,
         )
-        event = entry(exchange, "call.refused", reason=refusal.reason, executed=refusal.executed)
-        await self._append(exchange, event)
+        event = entry(exchange, "call.refused", reason=reason, executed=executed)
+        await self._append(exchange, *exchange.opening, event)
         return Settled(Reply(replies.refusal(exchange.message, refusal, decision=made)))
 
     async def forward(self, exchange: Exchange, permit: Permit) -> AsyncGenerator[Sequence[bytes]]:
@@ -258,15 +293,27 @@ class Forwarding:
             keyed.keep(exchange.keyed_scope, exchange.call_id, ending.answer)
         return None, events
 
-    async def _cancelled(self, exchange: Exchange, append: asyncio.Future[None] | None, executed: Executed) -> None:
+    async def _cancelled(self, exchange: Exchange, begun: asyncio.Future[Any] | None, executed: Executed) -> None:
         """Record that the caller of the modern era left, which ends its call; what the upstream did is not known."""
-        if append is not None:
+        if begun is not None:
             try:
-                await append
+                found = await begun
             except (RevisionMoved, RecordUnavailable):
                 return  # the intent was never committed, so there is nothing to end
+            if found is not None and not isinstance(found, keyed.New):
+                return  # its key was another attempt's
         exchange.answered = True
-        await self._append(exchange, entry(exchange, "call.cancelled", executed=executed))
+        event = entry(exchange, "call.cancelled", executed=executed)
+
+        def work() -> tuple[None, Sequence[Event]]:
+            if exchange.keyed_scope and executed == "false":
+                keyed.release(exchange.keyed_scope, exchange.call_id)
+            return None, [event]
+
+        try:
+            await self._house.journal.transact(work)
+        except RecordUnavailable as error:
+            raise record_unavailable(exchange.call_id, executed) from error
 
     async def _append(self, exchange: Exchange, *events: Event, executed: Executed = "false") -> None:
         try:
