@@ -66,6 +66,7 @@ class FakeUpstream:
         self.executions: Counter[str] = Counter()
         self.markers: Counter[str] = Counter()
         self.disconnects = 0
+        self.witness: Callable[[Seen], None] | None = None  # is shown each request before anything is done
         self.peers: set[Any] = set()  # the client's address of every connection
         self.live_sessions: set[str] = set()
         self.tools = [dict(tool) for tool in TOOLS]
@@ -147,6 +148,8 @@ class FakeUpstream:
             if not event["more_body"]:
                 break
         seen = Seen(scope["method"], scope["path"], tuple(scope["headers"]), body)
+        if self.witness is not None:
+            self.witness(seen)
         with self._changed:
             self.requests.append(seen)
             self.peers.add(tuple(scope["client"]))

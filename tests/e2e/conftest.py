@@ -1,0 +1,97 @@
+"""One gateway for most modules here, with a connection for each kind of upstream; it is started once."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests import people
+from tests.issuer import FakeIssuer, running_issuer
+from tests.upstream import FakeUpstream, running
+from tests.world import World, world
+
+SECRET = "upstream-credential-Zq7vKx2mW9"
+SHORT = 1  # seconds after which something may expire or lapse here
+
+# connection: options of its upstream, and what differs in its configuration
+CONNECTIONS: dict[str, tuple[dict[str, bool], dict[str, Any]]] = {
+    people.CONNECTION: ({}, {}),
+    "streams": ({"stream": True}, {}),
+    "sessions": ({"sessions": True}, {}),
+    "quick": ({}, {}),
+    "faulty": ({"stream": False}, {"timeout": "1s", "max_answer": "1MiB", "max_body": "64KiB"}),
+    "narrow": ({}, {"access": [{"groups": ["corp/engineering"], "tools": ["query", "echo"]}]}),
+    "closed": ({}, {"access": [{"groups": ["security"]}]}),
+}
+
+
+def rules() -> list[dict[str, Any]]:
+    """Return the rules of the shared gateway: a word in `sql` or `text` says what shall happen."""
+    one_dba = {"require": {"any_of": [{"groups": ["dba"], "count": 1}]}, "expires_after": "30m"}
+    hasty = {**one_dba, "expires_after": f"{SHORT}s"}
+    forgetful = {**one_dba, "collect_within": f"{SHORT}s"}
+    return [
+        _rule("never-drop", "deny", r"(?i)\b(drop|truncate)\b", message="Changing the schema is not allowed here."),
+        _rule("writes-need-a-dba", "hold", r"(?i)\b(delete|update)\b", approval=one_dba),
+        _rule("hasty", "hold", r"\bhasty\b", approval=hasty),
+        _rule("forgetful", "hold", r"\bforgetful\b", approval=forgetful),
+        _rule("explain-yourself", "hold", r"\bexplain yourself\b", approval={**one_dba, "reason": "required"}),
+        {
+            "name": "slow-needs-a-dba",
+            "action": "hold",
+            "match": {"tools": ["slow"], "connections": ["quick"]},
+            "approval": one_dba,
+        },
+        {"name": "no-failing", "action": "deny", "match": {"tools": ["fail"], "connections": ["narrow"]}},
+    ]
+
+
+def _rule(name: str, action: str, word: str, **more: Any) -> dict[str, Any]:
+    match = {"arguments": [{"path": "**", "matches": word}]}
+    return {"name": name, "action": action, "match": match, **more}
+
+
+def connections(upstreams: dict[str, FakeUpstream]) -> dict[str, Any]:
+    """Return the block `connections` for these upstreams."""
+    usual = {
+        "labels": {"env": "prod"},
+        "access": [{"groups": ["corp/engineering", "github/deployers"], "tools": ["*"]}],
+        "credential": {"header": "Authorization", "prefix": "Bearer ", "value": "env:UPSTREAM_TOKEN"},
+        "default": "allow",
+    }
+    return {
+        name: {**usual, "url": upstream.url, **CONNECTIONS[name][1]} for name, upstream in upstreams.items()
+    }
+
+
+def _spelled_out(**blocks: Any) -> dict[str, Any]:
+    """Return the blocks without shared parts, which YAML would write as anchors: holdgate.yaml knows none."""
+    copied: dict[str, Any] = json.loads(json.dumps(blocks))
+    return copied
+
+
+@pytest.fixture(scope="session")
+def issuer() -> Iterator[FakeIssuer]:
+    """The company's identity provider, with its sibling for CI jobs."""
+    with running_issuer() as corp:
+        people.register_people(corp)
+        yield corp
+
+
+@pytest.fixture(scope="session")
+def here(issuer: FakeIssuer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """The shared gateway, running. Tests keep apart by markers; whoever changes its policy uses another one."""
+    with contextlib.ExitStack() as stack:
+        upstreams = {
+            name: stack.enter_context(running(**options)) for name, (options, _) in CONNECTIONS.items()
+        }
+        text = people.config_yaml(issuer.url, "", **_spelled_out(connections=connections(upstreams), rules=rules()))
+        folder = tmp_path_factory.mktemp("shared")
+        made = stack.enter_context(world(folder, issuer, upstreams, text, UPSTREAM_TOKEN=SECRET))
+        made.start()
+        yield made
+        made.gateway.stop()

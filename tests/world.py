@@ -1,0 +1,167 @@
+"""The whole world around one real gateway: its process, an issuer, upstreams that are watched, and the cast at work.
+
+    with world(folder, {"orders-db": upstream}, text) as here:
+        dave = here.caller(DAVE)
+        held = dave.begin("query", {"sql": "delete from orders", "marker": marker()})
+        here.decide(held.approval_id, "approve")
+        assert held.answer().is_error is False
+"""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import string
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+import httpx
+
+from tests.gateway import Gateway, installation
+from tests.history import Witness, assert_history, open_calls
+from tests.issuer import FakeIssuer
+from tests.line import Line
+from tests.people import ALICE, CONNECTION, GRACE
+from tests.stored import Stored, address_of
+from tests.upstream import FakeUpstream
+
+GUARD = 15.0
+T = TypeVar("T")
+
+
+class Speaker(Protocol):
+    """Anybody who can show a token: a person, a job, a program."""
+
+    def token(self, issuer: FakeIssuer, **claims: Any) -> str: ...
+
+
+def marker() -> str:
+    """Return a word that no other call has, and that no detector takes for a secret."""
+    return "mark" + "".join(random.choices(string.ascii_lowercase, k=14))  # noqa: S311 - no secret
+
+
+def until(found: Callable[[], T | None], what: str, seconds: float = GUARD) -> T:
+    """Ask again and again until there is something, and return it; fail when the time is up."""
+    deadline = time.monotonic() + seconds
+    while not (answer := found()):
+        assert time.monotonic() < deadline, f"waited in vain for {what}"
+        time.sleep(0.02)
+    return answer
+
+
+@dataclass
+class World:
+    """One gateway and who is around it."""
+
+    gateway: Gateway
+    issuer: FakeIssuer
+    upstreams: Mapping[str, FakeUpstream]
+    witness: Witness | None = None
+
+    @property
+    def upstream(self) -> FakeUpstream:
+        """The upstream of the usual connection."""
+        return self.upstreams[CONNECTION]
+
+    def start(self) -> None:
+        """Start the gateway; from the first start on its upstreams are watched."""
+        self.gateway.start()
+        if self.witness is None:
+            self.witness = Witness(Stored(address_of(self.gateway)))
+            for name, upstream in self.upstreams.items():
+                self.witness.watch(name, upstream)
+
+    def caller(self, who: Speaker, connection: str = CONNECTION, *, era: str = "legacy", **claims: Any) -> Line:
+        """Return a caller at a connection; further claims go into the token."""
+        return Line(self.gateway.url, connection, who.token(self.issuer, **claims), era)
+
+    def api(self, who: Speaker, verb: str, path: str, **options: Any) -> httpx.Response:
+        """Ask the API as somebody; the path starts after `/api/v1/`."""
+        headers = {"authorization": f"Bearer {who.token(self.issuer)}", **options.pop("headers", {})}
+        url = f"{self.gateway.url}/api/v1/{path}"
+        return httpx.request(verb, url, headers=headers, timeout=70, trust_env=False, **options)
+
+    def decide(self, approval: str, decision: str, who: Speaker = ALICE, comment: str = "") -> httpx.Response:
+        """Decide as one of the cast."""
+        body = {"decision": decision, "comment": comment}
+        return self.api(who, "POST", f"approvals/{approval}/decide/", json=body)
+
+    def approve(self, approval: str) -> None:
+        """Approve as Alice, who may."""
+        answer = self.decide(approval, "approve")
+        assert answer.status_code == 200, answer.text
+
+    def approval(self, approval: str) -> dict[str, Any]:
+        """Return an approval as the auditor sees it."""
+        answer = self.api(GRACE, "GET", f"approvals/{approval}/")
+        assert answer.status_code == 200, answer.text
+        return dict(answer.json())
+
+    def asked(self, marker: str, status: str = "pending") -> list[str]:
+        """Return the ids of the approvals in which this marker stands, newest first."""
+        found = self.api(GRACE, "GET", f"approvals/?status={status}&limit=100").json()["results"]
+        return [one["id"] for one in found if (one["arguments"] or {}).get("marker") == marker]
+
+    def asked_for(self, marker: str) -> list[str]:
+        """Wait until somebody is asked about this marker, and return the ids of the approvals."""
+        return until(lambda: self.asked(marker), f"an approval request for {marker}")
+
+    def attached(self, approval: str) -> str:
+        """Return which process has a caller of this approval on the line; empty when none has."""
+        return str(self.stored.value("SELECT attached_to FROM approvals_approvalrequest WHERE id = ?", approval))
+
+    def noticed(self) -> None:
+        """Return when the gateway has noticed everything that reached its sockets before, such as a caller's leaving."""
+        for _ in range(3):
+            httpx.get(f"{self.gateway.url}/healthz", timeout=GUARD, trust_env=False).raise_for_status()
+
+    def aside(self, work: Callable[[], T]) -> Future[T]:
+        """Do something in a thread of its own."""
+        done: Future[T] = Future()
+
+        def run() -> None:
+            try:
+                done.set_result(work())
+            except Exception as error:  # noqa: BLE001 - handed to whoever asks for the result
+                done.set_exception(error)
+
+        threading.Thread(target=run, daemon=True).start()
+        return done
+
+    def call_document(self, call_id: str) -> dict[str, Any]:
+        """Return `/api/v1/calls/<id>/` as the auditor sees it."""
+        answer = self.api(GRACE, "GET", f"calls/{call_id}/")
+        assert answer.status_code == 200, answer.text
+        return dict(answer.json())
+
+    @property
+    def stored(self) -> Stored:
+        """The gateway's database, from outside."""
+        assert self.witness is not None, "the gateway was never started"
+        return self.witness.stored
+
+    def assert_history(self) -> None:
+        """Wait until no call is open, and check the record against what the upstreams saw."""
+        assert self.witness is not None
+        until(lambda: open_calls(self.stored) == 0, "the end of all calls")
+        assert_history(self.stored, self.witness)
+
+
+@contextlib.contextmanager
+def world(
+    folder: Path, issuer: FakeIssuer, upstreams: Mapping[str, FakeUpstream], text: str, **environment: str
+) -> Iterator[World]:
+    """Install a gateway with this configuration, not started yet."""
+    with installation(folder, **environment) as gateway:
+        gateway.configure(text)
+        here = World(gateway, issuer, upstreams)
+        try:
+            yield here
+        finally:
+            if here.witness is not None:
+                here.witness.stored.close()
