@@ -28,6 +28,8 @@ def why_not(request: ApprovalRequest, caller: Caller, policy: Policy, *, via: st
     groups = request.quorum.groups
     if not caller.groups & groups:
         return f"Only members of {', '.join(sorted(groups))} can decide this request."
+    if request.terms["mfa"] == "required":
+        return "This request needs a fresh second factor, which this version cannot ask for."
     if via and via not in request.terms["decide_in"]:
         return f"This request can be decided in {', '.join(request.terms['decide_in'])} only."
     return ""

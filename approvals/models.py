@@ -124,6 +124,8 @@ class ConfigItem(models.Model):
     changed_at = models.DateTimeField(auto_now=True)
 
     class Meta:
+        verbose_name = "configuration entry"
+        verbose_name_plural = "configuration entries"
         ordering = ["kind", "position", "name"]
         constraints = [models.UniqueConstraint(fields=["kind", "name"], name="one_item_per_name")]
 
@@ -189,6 +191,7 @@ class ApprovalRequest(models.Model):
         indexes = [
             models.Index(fields=["call_digest", "-id"], name="approval_by_call"),
             models.Index(fields=["status", "-id"], name="approval_by_status"),
+            models.Index(fields=["rule_fingerprint"], name="approval_by_rule"),
             models.Index(
                 fields=["expires_at"], name="approval_open", condition=Q(status__in=[s.value for s in sorted(LIVE)])
             ),

@@ -19,9 +19,10 @@ from approvals.cards import Card, Sheet
 from approvals.database import database_now
 from approvals.models import ApprovalRequest, Person
 from approvals.policy import Policy
+from approvals.reachability import unreachable_quorums
 from approvals.runtime import runtime
 from approvals.selectors import visible_to
-from approvals.standing import caller_of
+from approvals.standing import caller_of, roles_of
 from approvals.states import Status
 from approvals.verdicts import Caller
 from sessions.journal import RecordUnavailable
@@ -63,6 +64,8 @@ def inbox(request: HttpRequest) -> HttpResponse:
         page = _page(rows.filter(_asked_by(caller)) if show == "asked" else rows, request)
         cards = [Card(row, caller, policy, now) for row in page[:PAGE]]
         context |= {"cards": cards, "before": page[PAGE - 1].pk if len(page) > PAGE else ""}
+    if roles_of(caller, policy) & {"admin", "approver"}:
+        context["gaps"] = unreachable_quorums(policy)
     context["state"] = " ".join(card.state for card in [*context["cards"], *context.get("recent", [])])
     return render(request, "approvals/inbox.html", context)
 

@@ -83,7 +83,6 @@ rules:
       comment: required
       reason: required
       decide_in: [dashboard]
-      mfa: required
   - name: letters
     action: allow
     mode: observe

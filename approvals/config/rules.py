@@ -258,8 +258,8 @@ class Approval(Strict):
 
     @model_validator(mode="after")
     def _reachable(self) -> Self:
-        if self.mfa == "required" and "dashboard" not in self.decide_in:
-            raise problem("must contain dashboard where mfa is required", "decide_in")
+        if self.mfa == "required":
+            raise problem("required is not available in this version", "mfa")
         return self
 
 

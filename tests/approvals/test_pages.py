@@ -13,7 +13,7 @@ from approvals.models import ApprovalRequest
 from approvals.runtime import Runtime
 from sessions.events import Event, Payload
 from sessions.models import Entry, RecordedSession
-from tests.held import HENRY, anonymous, browser, caller, held, house
+from tests.held import HENRY, anonymous, browser, caller, held, house, publish_policy
 from tests.people import ALICE, BOB, CAROL, DAVE, EVE, GRACE
 
 __all__ = ["house"]
@@ -44,6 +44,13 @@ def test_what_one_cannot_decide_is_not_offered() -> None:
 
     assert "Nothing waits for you." in browser(GRACE).get("/").content.decode()
     assert "1 request waits for others" in " ".join(browser(GRACE).get("/").content.decode().split())
+
+
+def test_a_hold_that_nobody_could_decide_is_told_to_those_who_can_change_it() -> None:
+    publish_policy(groups={"dba": {"members": []}, "security": {"members": []}, "platform": {"members": [DAVE.email]}})
+
+    assert "rule writes-need-a-dba: fewer people are known" in browser(DAVE).get("/").content.decode()
+    assert "fewer people" not in browser(EVE).get("/").content.decode()
 
 
 def test_what_one_has_approved_leaves_the_inbox() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from approvals.config.loader import load
+from approvals.config.loader import ConfigError, load
 from approvals.policy import (
     Allow,
     Block,
@@ -232,11 +232,10 @@ def test_a_call_that_several_rules_hold_needs_all_of_their_people() -> None:
     assert quorum_met(stored, [{"dba", "security"}])
 
 
-def test_a_second_factor_can_be_shown_on_the_dashboard_only() -> None:
+def test_a_rule_that_asks_for_a_second_factor_is_refused_and_not_quietly_ignored() -> None:
     rule = RULES["hold"].replace("approval: {", "approval: {mfa: required, ")
-    said = judge(policy(f"[{rule}]"))
-    assert isinstance(said, Hold)
-    assert said.terms.decide_in == ("dashboard",)
+    with pytest.raises(ConfigError, match="mfa: required is not available"):
+        policy(f"[{rule}]")
 
 
 def test_the_fingerprint_tells_whether_the_same_rule_holds_unchanged() -> None:
