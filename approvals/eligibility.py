@@ -18,21 +18,27 @@ def why_not(request: ApprovalRequest, caller: Caller, policy: Policy, *, via: st
 
     With `via` (dashboard, slack, api) the rule's way of deciding counts too. Being an admin helps nobody here.
     """
-    if caller.kind != "person":
-        return "Only a person can decide; this token belongs to an agent or a CI job."
-    if is_own(request, caller, policy.config):
-        return "This is your own request; somebody else must decide it."
-    owners = set(request.requester_owners)
-    if request.requester_kind == "ci" and not request.requester_person and caller.groups & owners:
-        return "Your group owns the CI identity that asks, and who started the job is not known."
     groups = request.quorum.groups
-    if not caller.groups & groups:
-        return f"Only members of {', '.join(sorted(groups))} can decide this request."
-    if request.terms["mfa"] == "required":
-        return "This request needs a fresh second factor, which this version cannot ask for."
-    if via and via not in request.terms["decide_in"]:
-        return f"This request can be decided in {', '.join(request.terms['decide_in'])} only."
-    return ""
+    ways = request.terms["decide_in"]
+    owned = request.requester_kind == "ci" and not request.requester_person
+    reasons = (
+        (caller.kind != "person", "Only a person can decide; this token belongs to an agent or a CI job."),
+        (
+            is_own(request, caller, policy.config),
+            "This is your own request; somebody else must decide it.",
+        ),
+        (
+            owned and bool(caller.groups & set(request.requester_owners)),
+            "Your group owns the CI identity that asks, and who started the job is not known.",
+        ),
+        (not caller.groups & groups, f"Only members of {', '.join(sorted(groups))} can decide this request."),
+        (
+            request.terms["mfa"] == "required",
+            "This request needs a fresh second factor, which this version cannot ask for.",
+        ),
+        (bool(via) and via not in ways, f"This request can be decided in {', '.join(ways)} only."),
+    )
+    return next((reason for applies, reason in reasons if applies), "")
 
 
 def is_own(request: ApprovalRequest, caller: Caller, config: Config) -> bool:
