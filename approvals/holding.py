@@ -152,12 +152,15 @@ def _create(ask: Ask, snapshot: Snapshot, now: datetime) -> ApprovalRequest:
 def claim(request_id: str, snapshot: Snapshot) -> tuple[str, Sequence[Event]]:
     """Take an approved request for its one execution; return the claim, or empty when it is not to be had.
 
-    Compare-and-set: approved, not overdue, unclaimed, and its approvers still entitled. Otherwise it is superseded.
+    Compare-and-set: approved, not overdue, unclaimed. It is superseded when the rule that held it is not the same any
+    more, or when those who approved may not decide it any more.
     """
     now = database_now()
     request = ApprovalRequest.objects.get(pk=request_id)
     if request.status != Status.APPROVED:
         return "", ()
+    if snapshot.policy.fingerprint_of(request.terms["rules"], request.connection) != request.rule_fingerprint:
+        return "", supersede(request, snapshot, cause="policy")
     if not still_approved(request, snapshot):
         return "", supersede(request, snapshot, cause="approvers")
     token = str(uuid.uuid4())

@@ -65,10 +65,13 @@ def take(scope: str, call_digest: str, call_id: str) -> Found:
     now = _forget_overdue(scope)
     if _is_anothers(scope, call_digest):
         return Conflict()
-    known = KeyedCall.objects.filter(scope=scope).first()
-    if known is None:
-        KeyedCall.objects.create(scope=scope, call_digest=call_digest, call_id=call_id, created_at=now)
+    # Another process may take it at this moment: then its row is found, not made.
+    mine = {"call_digest": call_digest, "call_id": call_id, "created_at": now}
+    known, made = KeyedCall.objects.get_or_create(scope=scope, defaults=mine)
+    if made:
         return New()
+    if known.call_digest != call_digest:
+        return Conflict()
     if known.answer is not None:
         return Known(known.call_id, bytes(known.answer))
     still_open = OpenCall.objects.filter(call_id=known.call_id).exists()
@@ -80,9 +83,10 @@ def take_for_held(scope: str, call_digest: str, call_id: str) -> None:
     now = _forget_overdue(scope)
     if _is_anothers(scope, call_digest):
         raise KeyTaken
-    KeyedCall.objects.get_or_create(
-        scope=_of_held(scope), defaults={"call_digest": call_digest, "call_id": call_id, "created_at": now}
-    )
+    mine = {"call_digest": call_digest, "call_id": call_id, "created_at": now}
+    known, _ = KeyedCall.objects.get_or_create(scope=_of_held(scope), defaults=mine)
+    if known.call_digest != call_digest:
+        raise KeyTaken
 
 
 def _of_held(scope: str) -> str:

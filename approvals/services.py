@@ -156,7 +156,7 @@ def _vote(runtime: Runtime, approval_id: str, ballot: _Ballot) -> tuple[Outcome,
     if snapshot.policy.fingerprint_of(rules, request.connection) != request.rule_fingerprint:
         return _supersede(request, snapshot)
     ApprovalRequest.objects.filter(pk=request.pk).update(version=F("version") + 1)
-    vote = _cast(request, ballot, now)
+    vote = _cast(request, ballot, snapshot, now)
     entry = approval_entry(
         request,
         "voted",
@@ -171,7 +171,7 @@ def _vote(runtime: Runtime, approval_id: str, ballot: _Ballot) -> tuple[Outcome,
 
 def _refused(request: ApprovalRequest, ballot: _Ballot, snapshot: Snapshot, now: datetime) -> Outcome | None:
     """Return why this ballot cannot be counted, or None. The first reason that a person would want to hear wins."""
-    if reason := why_not(request, ballot.approver, snapshot.policy, via=ballot.via):
+    if reason := why_not(request, ballot.approver, snapshot.policy, via=ballot.via) or _switched_off(ballot.approver):
         return NotEligible(reason)
     before = request.votes.filter(iss=ballot.approver.iss, sub=ballot.approver.sub).first()
     if before is not None and before.decision == ballot.decision:
@@ -187,9 +187,15 @@ def _refused(request: ApprovalRequest, ballot: _Ballot, snapshot: Snapshot, now:
     return None
 
 
-def _cast(request: ApprovalRequest, ballot: _Ballot, now: datetime) -> Vote:
+def _switched_off(approver: Caller) -> str:
+    """A token stays valid for a while after its holder was switched off here."""
+    off = Person.objects.filter(iss=approver.iss, sub=approver.sub, is_active=False).exists()
+    return "This account is switched off." if off else ""
+
+
+def _cast(request: ApprovalRequest, ballot: _Ballot, snapshot: Snapshot, now: datetime) -> Vote:
     approver = ballot.approver
-    _remember(approver, now)
+    _remember(approver, snapshot, now)
     groups = sorted(approver.groups & request.quorum.groups)
     vote, _ = Vote.objects.update_or_create(
         request=request,
@@ -207,13 +213,20 @@ def _cast(request: ApprovalRequest, ballot: _Ballot, now: datetime) -> Vote:
     return vote
 
 
-def _remember(approver: Caller, now: datetime) -> None:
-    """Keep who voted as a person, so that their standing can be looked at again when the call is claimed."""
+def _remember(approver: Caller, snapshot: Snapshot, now: datetime) -> None:
+    """Keep who voted as a person, so that their standing can be looked at again when the call is claimed.
+
+    Who votes in more groups than their last sign-in gives them came with a token, which is the issuer's newer word.
+    """
     issued = sorted(group for group in approver.groups if "/" in group)
-    fields = {"email": approver.email or "", "display": approver.display[:200], "issuer_groups_at": now}
-    Person.objects.get_or_create(
-        iss=approver.iss, sub=approver.sub, defaults={**fields, "issuer_groups": issued, "last_seen_at": now}
+    said = {"email": approver.email or "", "issuer_groups": issued, "issuer_groups_at": now}
+    person, made = Person.objects.get_or_create(
+        iss=approver.iss,
+        sub=approver.sub,
+        defaults={**said, "display": approver.display[:200], "last_seen_at": now},
     )
+    if not made and not approver.groups <= caller_of(person, snapshot.policy).groups:
+        Person.objects.filter(pk=person.pk).update(**said)
 
 
 def _count(
@@ -240,7 +253,8 @@ def _approving(request: ApprovalRequest) -> list[frozenset[str]]:
 def _resolve(request: ApprovalRequest, ballot: _Ballot, snapshot: Snapshot) -> tuple[Outcome, Sequence[Event]]:
     """Somebody found out what an interrupted call did; the same call may be asked for again. Nothing is re-sent."""
     actor = keys.actor(ballot.approver.key)
-    move(request.pk, Status.OUTCOME_UNKNOWN, Status.FAILED)
+    # The kept answer said that nobody knows; it would be given to the next call of the same key.
+    move(request.pk, Status.OUTCOME_UNKNOWN, Status.FAILED, result=None, result_until=None)
     request.refresh_from_db()
     return Decided(request), [approval_entry(request, "resolved", snapshot, actor=actor, comment=ballot.comment)]
 
