@@ -37,6 +37,8 @@ CONNECT_SECONDS = 10.0
 # connection, for its outcome would then be unknown.
 KEEP_ALIVE_SECONDS = 4.0
 MAX_CONNECTIONS = 2000
+# What is read at once is masked at once, and recorded as one entry of the record, whose size is limited.
+CHUNK_BYTES = 16 * 1024
 
 _TRACING = frozenset({b"traceparent", b"tracestate"})
 _OWN = frozenset({b"mcp-session-id"})
@@ -195,7 +197,7 @@ def _headers(request: UpstreamRequest) -> list[tuple[str, str]]:
 
 async def _chunks(response: aiohttp.ClientResponse) -> AsyncGenerator[bytes, None]:
     try:
-        async for chunk in response.content.iter_any():
+        async for chunk in response.content.iter_chunked(CHUNK_BYTES):
             yield chunk
     except _TROUBLE as error:
         raise OutcomeUnknown("The connection broke before the answer was complete.") from error
