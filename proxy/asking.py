@@ -18,7 +18,7 @@ from masking import documents
 from proxy import replies
 from proxy.answers import readdressed
 from proxy.binding import bound_parameters, shown_parameters
-from proxy.faults import record_unavailable
+from proxy.faults import CallFailed, record_unavailable
 from proxy.outcomes import refusal_of
 from proxy.pipeline import Moved, Pulse, Reply, Settled
 from proxy.recording import approval_meta, decision, entry, outlet_of, request_payloads
@@ -193,7 +193,11 @@ class Asking:
         self, exchange: Exchange, asked: Hold, request: ApprovalRequest
     ) -> Moved | Settled | Permit:
         before = exchange.tool_digest
-        await self._catalogue.refresh(exchange)
+        try:
+            await self._catalogue.refresh(exchange)
+        except CallFailed:
+            await in_database(lambda: holding.detach(request.id, self._house.journal.process_id))
+            raise
         verdict = await self._judging.judge(exchange)
         if exchange.tool_digest != before:
             return await self._supersede(exchange, request, "tool")

@@ -21,6 +21,7 @@ from proxy.answers import Kind, classify
 from proxy.errors import Fault, UpstreamInvalid
 from proxy.faults import CallFailed, record_unavailable
 from proxy.mcp import CAPABILITIES_KEY, VERSION_KEY
+from proxy.recording import entry, request_payloads
 from sessions.events import Event
 from sessions.ids import uuid7
 from sessions.journal import RecordUnavailable
@@ -98,14 +99,21 @@ class Catalogue:
             except Fault as fault:
                 facts = {"executed": fault.executed, "reason": fault.reason}
                 await self._record(exchange, call_id, "call.failed", facts)
-                # Of the call that was asked for, nothing ran: only its tool was looked up.
-                refusal = type(fault)(fault.message, executed="false").refusal(call_id=exchange.call_id)
-                raise CallFailed(refusal) from fault
+                raise await self._unlisted(exchange, fault) from fault
             await self._record(exchange, call_id, "call.result", {"executed": "true", "tools": _summary(tools)})
         except RecordUnavailable as error:
             raise record_unavailable(exchange.call_id, "false") from error
         self._listed[exchange.connection_name] = time.monotonic()
         return tools
+
+    async def _unlisted(self, exchange: Exchange, fault: Fault) -> CallFailed:
+        """Record the refusal of the call that was asked for and return it: only its tool was looked up, nothing ran."""
+        event = entry(
+            exchange, "call.refused", payloads=request_payloads(exchange), reason=fault.reason, executed="false"
+        )
+        await self._house.journal.append(*exchange.opening, event)
+        exchange.opening = ()
+        return CallFailed(type(fault)(fault.message, executed="false").refusal(call_id=exchange.call_id))
 
     async def _record(
         self, exchange: Exchange, call_id: str, kind: str, facts: dict[str, str], after: float | None = None

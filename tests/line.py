@@ -10,7 +10,7 @@ import queue
 import socket
 import threading
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 from urllib.parse import urlsplit
@@ -188,12 +188,12 @@ class Line:
 
     def initialize(self) -> Line:
         """Shake hands as the legacy era does, and return the caller with its session, if it got one."""
-        answer = self.ask(
+        answer = replace(self, session=None).ask(
             "initialize",
             {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "line", "version": "1"}},
         )
         session = answer.headers.get("mcp-session-id")
-        line = Line(self.base, self.connection, self.token, self.era, session)
+        line = replace(self, session=session)
         note = line.post({"jsonrpc": "2.0", "method": "notifications/initialized"})
         assert note.status == 202, note
         return line

@@ -63,9 +63,11 @@ def connections(upstreams: dict[str, FakeUpstream]) -> dict[str, Any]:
         "credential": {"header": "Authorization", "prefix": "Bearer ", "value": "env:UPSTREAM_TOKEN"},
         "default": "allow",
     }
-    return {
-        name: {**usual, "url": upstream.url, **CONNECTIONS[name][1]} for name, upstream in upstreams.items()
-    }
+    made = {name: {**usual, "url": upstream.url, **CONNECTIONS[name][1]} for name, upstream in upstreams.items()}
+    # Nothing listens on port 1, and the other's credential was never set.
+    dead = {**usual, "url": "http://127.0.0.1:1/mcp"}
+    bare = {**usual, "url": upstreams[people.CONNECTION].url, "credential": {"header": "X-Key", "value": "env:NOT_SET"}}
+    return {**made, "dead": dead, "bare": bare}
 
 
 def _spelled_out(**blocks: Any) -> dict[str, Any]:
