@@ -56,7 +56,8 @@ class Waiting:
         """Give an event that is set whenever the request may have moved beyond `version`; the waiter clears it."""
         event = asyncio.Event()
         self._events.setdefault(approval_id, set()).add(event)
-        self._versions[approval_id] = max(version, self._versions.get(approval_id, 0))
+        # Of several who wait, the one who knows least: nobody is left asleep because somebody else has read more.
+        self._versions[approval_id] = min(version, self._versions.get(approval_id, version))
         try:
             yield event
         finally:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import pytest
 from django.db import connection
@@ -24,8 +24,11 @@ def django_db_modify_db_settings() -> None:
 
 
 @pytest.fixture(scope="session")
-def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> None:
-    """Let the flush after a transactional test empty the record, whose tables refuse every deletion."""
+def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
+    """Let the flush after a transactional test empty the record, whose tables refuse every deletion.
+
+    At the end the connections that threads of the product keep are cut: PostgreSQL drops no database in use.
+    """
     flush = connection.ops.execute_sql_flush
 
     def flush_unguarded(sql_list: Iterable[str]) -> None:
@@ -36,6 +39,11 @@ def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -
     with django_db_blocker.unblock():
         # Django has no other place between the test and its flush.
         connection.ops.execute_sql_flush = flush_unguarded  # type: ignore[method-assign]
+    yield
+    if connection.vendor == "postgresql":
+        others = "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        with django_db_blocker.unblock(), connection.cursor() as cursor:
+            cursor.execute(f"SELECT pg_terminate_backend(pid) {others}")
 
 
 @pytest.fixture(scope="session")
