@@ -59,6 +59,17 @@ def has_asked(request: ApprovalRequest, caller: Caller, config: Config) -> bool:
     return bool(asking & linked_accounts(caller.key, config))
 
 
+def is_same_person(one: Caller, other: Caller, config: Config) -> bool:
+    """Say whether two accounts count as one person: the same or linked, or of an equal verified e-mail address.
+
+    For refusing only, as `is_own`.
+    """
+    if other.key in linked_accounts(one.key, config):
+        return True
+    digest = email_digest(one.email)
+    return bool(digest) and digest == email_digest(other.email)
+
+
 def linked_accounts(account: str, config: Config) -> frozenset[str]:
     """Return the account with every account that the configuration says belongs to the same person."""
     linked = {account}

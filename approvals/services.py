@@ -14,7 +14,7 @@ from django.db.models import F, Q
 
 from approvals import keys
 from approvals.database import database_now
-from approvals.eligibility import has_asked, why_not
+from approvals.eligibility import has_asked, is_same_person, why_not
 from approvals.entries import approval_entry
 from approvals.models import ApprovalRequest, Person, Vote
 from approvals.standing import caller_of
@@ -171,7 +171,8 @@ def _vote(runtime: Runtime, approval_id: str, ballot: _Ballot) -> tuple[Outcome,
 
 def _refused(request: ApprovalRequest, ballot: _Ballot, snapshot: Snapshot, now: datetime) -> Outcome | None:
     """Return why this ballot cannot be counted, or None. The first reason that a person would want to hear wins."""
-    if reason := why_not(request, ballot.approver, snapshot.policy, via=ballot.via) or _switched_off(ballot.approver):
+    may_not = why_not(request, ballot.approver, snapshot.policy, via=ballot.via) or _switched_off(ballot.approver)
+    if reason := may_not or _voted_before(request, ballot, snapshot):
         return NotEligible(reason)
     before = request.votes.filter(iss=ballot.approver.iss, sub=ballot.approver.sub).first()
     if before is not None and before.decision == ballot.decision:
@@ -185,6 +186,18 @@ def _refused(request: ApprovalRequest, ballot: _Ballot, snapshot: Snapshot, now:
     if not ballot.comment and (rule == "required" or (rule == "required_on_deny" and ballot.decision == "deny")):
         return CommentMissing("Say why in a comment; the rule asks for one.")
     return None
+
+
+def _voted_before(request: ApprovalRequest, ballot: _Ballot, snapshot: Snapshot) -> str:
+    """Say that this person has voted already under another account: a quorum counts people, not accounts."""
+    if ballot.decision == "resolve":
+        return ""  # no vote
+    mine, policy = ballot.approver, snapshot.policy
+    for vote in request.votes.exclude(iss=mine.iss, sub=mine.sub):
+        voter = Person.objects.filter(iss=vote.iss, sub=vote.sub).first()
+        if voter is not None and is_same_person(caller_of(voter, policy), mine, policy.config):
+            return "You voted on this request under another account of yours; each person counts once."
+    return ""
 
 
 def _switched_off(approver: Caller) -> str:
@@ -336,12 +349,14 @@ def _something_due() -> bool:
 
 def still_approved(request: ApprovalRequest, snapshot: Snapshot) -> bool:
     """Say whether the people who approved may still decide, by their standing now; asked again at the claim."""
-    entitled = []
+    policy = snapshot.policy
+    entitled: list[Caller] = []
     for vote in request.votes.filter(decision="approve"):
         person = Person.objects.filter(iss=vote.iss, sub=vote.sub).first()
         if person is None or not person.is_active:
             continue
-        caller = caller_of(person, snapshot.policy)
-        if not why_not(request, caller, snapshot.policy):
-            entitled.append(caller.groups & request.quorum.groups)
-    return request.quorum.met(entitled)
+        caller = caller_of(person, policy)
+        counted = any(is_same_person(caller, other, policy.config) for other in entitled)
+        if not counted and not why_not(request, caller, policy):
+            entitled.append(caller)
+    return request.quorum.met([caller.groups & request.quorum.groups for caller in entitled])

@@ -39,6 +39,8 @@ def rules() -> list[dict[str, Any]]:
         _rule("writes-need-a-dba", "hold", r"(?i)\b(delete|update)\b", approval=one_dba),
         _rule("hasty", "hold", r"\bhasty\b", approval=hasty),
         _rule("forgetful", "hold", r"\bforgetful\b", approval=forgetful),
+        _rule("one-of-the-crew", "hold", r"\bcrew\b", approval=_of_crew(1)),
+        _rule("two-of-the-crew", "hold", r"\bpair\b", approval=_of_crew(2)),
         _rule("explain-yourself", "hold", r"\bexplain yourself\b", approval={**one_dba, "reason": "required"}),
         {
             "name": "slow-needs-a-dba",
@@ -53,6 +55,32 @@ def rules() -> list[dict[str, Any]]:
 def _rule(name: str, action: str, word: str, **more: Any) -> dict[str, Any]:
     match = {"arguments": [{"path": "**", "matches": word}]}
     return {"name": name, "action": action, "match": match, **more}
+
+
+def _of_crew(count: int) -> dict[str, Any]:
+    return {"require": {"any_of": [{"groups": ["crew"], "count": count}]}}
+
+
+def crew(url: str) -> dict[str, Any]:
+    """Return groups and people with a crew in which requesters are as well, so that membership keeps nobody away.
+
+    Root is an admin and no approver. Bob has a second account, and it is known to be his.
+    """
+    emails = [person.email for person in (people.ALICE, people.BOB, people.DAVE)]
+    machines = [f"{url}|{people.AGENT.sub}", f"{url}/github|repo:acme/shop:ref:refs/heads/main"]
+    seconds = [f"{url}|alice-2", f"{url}|bob-2"]
+    return {
+        "groups": {
+            "dba": {"members": [people.ALICE.email, people.BOB.email]},
+            "security": {"members": [people.CAROL.email]},
+            "platform": {"members": [people.DAVE.email, "root@example.com"]},
+            "crew": {"members": [*emails, *machines, *seconds]},
+        },
+        "people": [
+            {"name": "Dave", "accounts": [f"{url}|{people.DAVE.sub}", f"{url}/github|{people.CI.actor_id}"]},
+            {"name": "Bob", "accounts": [f"{url}|bob", f"{url}|bob-2"]},
+        ],
+    }
 
 
 def connections(upstreams: dict[str, FakeUpstream]) -> dict[str, Any]:
@@ -70,7 +98,7 @@ def connections(upstreams: dict[str, FakeUpstream]) -> dict[str, Any]:
     return {**made, "dead": dead, "bare": bare}
 
 
-def _spelled_out(**blocks: Any) -> dict[str, Any]:
+def spelled_out(**blocks: Any) -> dict[str, Any]:
     """Return the blocks without shared parts, which YAML would write as anchors: holdgate.yaml knows none."""
     copied: dict[str, Any] = json.loads(json.dumps(blocks))
     return copied
@@ -91,7 +119,8 @@ def here(issuer: FakeIssuer, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         upstreams = {
             name: stack.enter_context(running(**options)) for name, (options, _) in CONNECTIONS.items()
         }
-        text = people.config_yaml(issuer.url, "", **_spelled_out(connections=connections(upstreams), rules=rules()))
+        blocks = {"connections": connections(upstreams), "rules": rules(), **crew(issuer.url)}
+        text = people.config_yaml(issuer.url, "", **spelled_out(**blocks))
         folder = tmp_path_factory.mktemp("shared")
         made = stack.enter_context(world(folder, issuer, upstreams, text, UPSTREAM_TOKEN=SECRET))
         made.start()
