@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from masking import documents
 from proxy import strictjson
-from proxy.mcp import NAME_MEMBER
+from proxy.mcp import NAME_MEMBER, TAKE_ARGUMENTS
 
 if TYPE_CHECKING:
     from proxy.mcp import Message
@@ -30,7 +30,9 @@ def shown_parameters(message: Message) -> Any:
 
 
 def _rest(message: Message) -> dict[str, Any]:
-    known = {"_meta", "arguments", NAME_MEMBER.get(message.method, "name")}
     if message.method == "completion/complete":
         return {}  # its arguments are all its parameters already
+    known = {"_meta", NAME_MEMBER.get(message.method, "name")}
+    if message.method in TAKE_ARGUMENTS:
+        known.add("arguments")  # elsewhere it is a parameter like any other, which a server may act on
     return {name: value for name, value in message.params.items() if name not in known}

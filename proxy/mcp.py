@@ -75,14 +75,18 @@ NAME_MEMBER: Mapping[str, str] = MappingProxyType(
         "tasks/cancel": "taskId",
     }
 )
+TAKE_ARGUMENTS = frozenset({"tools/call", "prompts/get"})
 MIRRORED_NAME = frozenset({"tools/call", "prompts/get", "resources/read"})
 
 _PARAMETERS = {
     name.lower(): name
     for name in ("name", "arguments", "uri", "ref", "argument", "context", "task", "taskId", "_meta")
 } | {"requeststate": "requestState", "inputresponses": "inputResponses"}
+_REFERENCE = {"type": "type", "name": "name", "uri": "uri"}
 _ONCE = ("content-type", "mcp-protocol-version", "mcp-method", "mcp-name", "mcp-session-id", "last-event-id")
 _LONGEST_SESSION = 1024
+# Each message of a batch is a call of its own: one small body must not begin thousands of them.
+MOST_MESSAGES = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -205,6 +209,8 @@ def _batch(elements: list[tuple[Any, bytes]], fields: Headers) -> Batch | Reject
         return invalid(f"A batch is allowed on {ASSUMED} only.")
     if not elements:
         return invalid("The batch is empty.")
+    if len(elements) > MOST_MESSAGES:
+        return invalid(f"The batch holds more than {MOST_MESSAGES} messages.")
     if fields.first("mcp-method") is not None or fields.first("mcp-name") is not None:
         return _mismatch("A batch cannot be mirrored in header fields.")
     messages: list[Message] = []
@@ -338,13 +344,21 @@ def _name(read: Envelope) -> Any:
     if member := NAME_MEMBER.get(read.method):
         return read.params.get(member)
     ref = read.params.get("ref") if read.method == "completion/complete" else None
-    return (ref.get("name") or ref.get("uri")) if isinstance(ref, Mapping) else None
+    return _referred(ref) if isinstance(ref, Mapping) else None
+
+
+def _referred(ref: Mapping[str, Any]) -> Any:
+    """Return what a reference names: one thing, for a rule must not speak of another than the server acts on."""
+    if look_alike(ref, _REFERENCE) is not None or ("name" in ref and "uri" in ref):
+        return None
+    member = {"ref/prompt": "name", "ref/resource": "uri"}.get(str(ref.get("type")))
+    return ref.get(member) if member else None
 
 
 def _arguments(read: Envelope) -> Any:
     if read.kind == "response":
         return read.outcome
-    if read.method in {"tools/call", "prompts/get"}:
+    if read.method in TAKE_ARGUMENTS:
         return read.params.get("arguments") or {}
     if NAME_MEMBER.get(read.method) == "uri":
         return {"uri": read.params["uri"]}

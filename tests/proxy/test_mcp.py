@@ -156,6 +156,15 @@ PARAMETERS = {
     "a uri in capitals": call(method="resources/read", params={"uri": "a", "_Meta": {}}),
     "no uri": call(method="resources/read", params={"name": "a"}),
     "no reference": call(method="completion/complete", params={}),
+    "a reference to two things": call(
+        method="completion/complete", params={"ref": {"type": "ref/resource", "name": "open", "uri": "file:///secret"}}
+    ),
+    "a reference that names what its type does not": call(
+        method="completion/complete", params={"ref": {"type": "ref/resource", "name": "open"}}
+    ),
+    "a reference with a name in capitals": call(
+        method="completion/complete", params={"ref": {"type": "ref/prompt", "Name": "secret"}}
+    ),
     "a list for _meta": call(params={"name": "t", "_meta": []}),
     "a true progress token": call(params={"name": "t", "_meta": {"progressToken": True}}),
     "a fractional progress token": call(params={"name": "t", "_meta": {"progressToken": 1.5}}),
@@ -273,6 +282,7 @@ BATCHES = {
     "one in another": ([[call()]], []),
     "one with mirrored fields": ([call()], [("Mcp-Method", "tools/call")]),
     "one with a modern message": ([modern_call()], []),
+    "one of very many": ([call(id=number) for number in range(101)], []),
 }
 
 
