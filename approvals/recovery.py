@@ -37,7 +37,8 @@ def recover(runtime: Runtime, *, exclusive: bool) -> int:
 
     if not exclusive and not open_calls(now=database_now(), writer=own):
         return 0
-    return runtime.journal.transact_now(work)
+    # Alone: two processes that recover at the same moment would both find the call open, and both end it.
+    return runtime.journal.transact_now(work, exclusive=True)
 
 
 def _mark(call: AbandonedCall, snapshot: Snapshot) -> Event:

@@ -217,10 +217,13 @@ def recorded(request: ApprovalRequest) -> list[str]:
 
 
 @contextlib.contextmanager
-def another_process() -> Iterator[Runtime]:
-    """Run a second gateway process's engine: its own writer, its own policy in memory, its own waiters."""
+def another_process(timeout: float = GUARD) -> Iterator[Runtime]:
+    """Run a second gateway process's engine: its own writer, its own policy in memory, its own waiters.
+
+    `timeout` is that of its record, in seconds.
+    """
     journal = Journal(
-        origin=settings.ORIGIN, build="test", timeout=GUARD, revision=revision_in_transaction, on_late=end_late
+        origin=settings.ORIGIN, build="test", timeout=timeout, revision=revision_in_transaction, on_late=end_late
     )
     journal.start()
     try:
