@@ -272,6 +272,15 @@ def test_cancelling_the_wait_for_an_answer_cancels_it_upstream(fake: FakeUpstrea
     fake.wait_for(lambda it: it.disconnects == 1)
 
 
+@pytest.mark.parametrize("fault", ["huge", "huge_stream"])
+def test_an_answer_to_what_asked_for_none_is_not_read_without_limit(fake: FakeUpstream, fault: str) -> None:
+    fake.fault = fault
+
+    error = fault_of(request(fake, id=None, timeout=5.0, max_answer=1 << 20))
+
+    assert error.reason == "upstream_invalid"
+
+
 def test_a_large_stream_is_read_only_as_fast_as_it_is_taken(fake: FakeUpstream) -> None:
     fake.flood = 64 << 20
 
