@@ -15,7 +15,12 @@ class PersonBackend(BaseBackend):
     """Rights come from the roles of the current policy alone; nothing is stored with the person."""
 
     def get_user(self, user_id: Any) -> Person | None:
-        """Return an active person by id; a deactivated one is signed out by this at their next request."""
+        """Return an active person by id; a deactivated one is signed out by this at their next request.
+
+        Asked once for every request of a browser: from here on it is judged by the newest policy, also when another
+        process published it.
+        """
+        runtime().policies.reload()
         return Person.objects.filter(pk=user_id, is_active=True).first()
 
     def has_perm(self, user_obj: Any, perm: str, obj: Any = None) -> bool:

@@ -44,7 +44,7 @@ class BearerAuthentication(BaseAuthentication):
         authorization = request.headers.get("Authorization")
         if authorization is None:
             return None
-        policy = runtime().policies.current.policy
+        policy = runtime().policies.reload().policy  # another process may have published it
         # A request that waits is rendered again later; its token counts as of its arrival.
         arrived = request.META.setdefault("holdgate.arrived", time.time())
         try:
