@@ -126,7 +126,8 @@ class Asking:
     async def _until_decided(self, exchange: Exchange, request: ApprovalRequest) -> AsyncIterator[Pulse]:
         """Pulse until the row says something else than waiting. The row is read on a hint, never per pulse."""
         started = due = time.monotonic()
-        deadline = started + self._budget(exchange)
+        # One budget for the whole call, however often it is asked anew.
+        exchange.hold_until = deadline = exchange.hold_until or started + self._budget(exchange)
         with self._house.waiting.watch(request.id, request.version) as moved:
             while Status(request.status) in WAITING and not self.stopping.is_set():
                 now = time.monotonic()

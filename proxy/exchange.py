@@ -48,6 +48,7 @@ class Exchange:
     # Of a held call.
     approval_id: str = ""
     request: ApprovalRequest | None = None
+    hold_until: float = 0.0  # monotonic seconds: how long this caller is kept on the line, over all its requests
     moved: bool = False  # the policy moved before the request was opened
     key_taken: bool = False  # its Idempotency-Key belongs to another call
     delivers: str = ""  # the approval whose kept result this answer hands over
