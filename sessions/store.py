@@ -71,14 +71,54 @@ def write(connection: BaseDatabaseWrapper, rows: Rows) -> None:
     entries = [(*row[:3], adapt(row[3]), *row[4:]) for row in rows.entries]
     sessions = [(*row[:4], adapt(row[4])) for row in rows.sessions]
     opened = [(*row[:3], adapt(row[3])) for row in rows.opened]
-    insert(connection, guards.ENTRY, _ENTRY_COLUMNS, entries)
-    insert(connection, guards.PAYLOAD, _PAYLOAD_COLUMNS, rows.payloads)
-    insert(connection, "mcp_sessions_recordedsession", _SESSION_COLUMNS, sessions, "ON CONFLICT DO NOTHING")
-    insert(connection, "mcp_sessions_opencall", _OPEN_CALL_COLUMNS, opened)
+    batch = _Batch(connection)
+    batch.insert(guards.ENTRY, _ENTRY_COLUMNS, entries)
+    batch.insert(guards.PAYLOAD, _PAYLOAD_COLUMNS, rows.payloads)
+    batch.insert("mcp_sessions_recordedsession", _SESSION_COLUMNS, sessions, "ON CONFLICT DO NOTHING")
+    batch.insert("mcp_sessions_opencall", _OPEN_CALL_COLUMNS, opened)
     for chunk in _chunks(rows.closed):
         marks = ", ".join(["%s"] * len(chunk))
-        with connection.cursor() as cursor:
-            cursor.execute(f"DELETE FROM mcp_sessions_opencall WHERE call_id IN ({marks})", chunk)  # noqa: S608 - marks only
+        batch.add(f"DELETE FROM mcp_sessions_opencall WHERE call_id IN ({marks})", chunk)  # noqa: S608 - marks only
+    batch.flush()
+
+
+class _Batch:
+    """Statements for PostgreSQL that wait to be sent together: a round trip costs more than a small statement.
+
+    Rows worth a COPY and everything for SQLite, which is in our own process, are run at once.
+    """
+
+    def __init__(self, connection: BaseDatabaseWrapper) -> None:
+        self._connection = connection
+        self._statements: list[str] = []
+        self._values: list[Any] = []
+
+    def insert(self, table: str, columns: Sequence[str], rows: Sequence[tuple[Any, ...]], suffix: str = "") -> None:
+        """Insert rows into one of the record's own tables, in the way that costs this database least."""
+        if not rows:
+            return
+        if self._connection.vendor == "sqlite":
+            _insert_each(self._connection, f"{_head(table, columns)} {_marks(len(columns))} {suffix}", rows)
+        elif len(rows) >= _ROWS_WORTH_A_COPY and not suffix:
+            _copy(self._connection, table, columns, rows)
+        else:
+            for chunk in _chunks(rows):
+                marks = ", ".join([_marks(len(columns))] * len(chunk))
+                self.add(f"{_head(table, columns)} {marks} {suffix}", [value for row in chunk for value in row])
+
+    def add(self, statement: str, values: Sequence[Any]) -> None:
+        """Put one statement behind the others."""
+        self._statements.append(statement)
+        self._values += values
+        if self._connection.vendor == "sqlite":
+            self.flush()
+
+    def flush(self) -> None:
+        """Run what waits, as one message: the cursor binds on this side, so several statements fit in it."""
+        if self._statements:
+            with self._connection.cursor() as cursor:
+                cursor.execute("; ".join(self._statements), self._values)
+            self._statements, self._values = [], []
 
 
 def insert_process(connection: BaseDatabaseWrapper, process_id: str, now: datetime) -> None:
@@ -117,15 +157,10 @@ def insert(
     rows: Sequence[tuple[Any, ...]],
     suffix: str = "",
 ) -> None:
-    """Insert rows into one of the record's own tables, in the way that costs this database least."""
-    if not rows:
-        return
-    if connection.vendor == "sqlite":
-        _insert_each(connection, f"{_head(table, columns)} {_marks(len(columns))} {suffix}", rows)
-    elif len(rows) >= _ROWS_WORTH_A_COPY and not suffix:
-        _copy(connection, table, columns, rows)
-    else:
-        _insert_together(connection, table, columns, rows, suffix)
+    """Insert rows into one of the record's own tables now, in the way that costs this database least."""
+    batch = _Batch(connection)
+    batch.insert(table, columns, rows, suffix)
+    batch.flush()
 
 
 def _insert_each(connection: BaseDatabaseWrapper, statement: str, rows: Sequence[tuple[Any, ...]]) -> None:
@@ -134,23 +169,7 @@ def _insert_each(connection: BaseDatabaseWrapper, statement: str, rows: Sequence
         cursor.executemany(statement, rows)
 
 
-def _insert_together(
-    connection: BaseDatabaseWrapper,
-    table: str,
-    columns: Sequence[str],
-    rows: Sequence[tuple[Any, ...]],
-    suffix: str,
-) -> None:
-    """One statement with many rows: a single round trip."""
-    for chunk in _chunks(rows):
-        statement = f"{_head(table, columns)} {', '.join([_marks(len(columns))] * len(chunk))} {suffix}"
-        with connection.cursor() as cursor:
-            cursor.execute(statement, [value for row in chunk for value in row])
-
-
-def _copy(
-    connection: BaseDatabaseWrapper, table: str, columns: Sequence[str], rows: Sequence[tuple[Any, ...]]
-) -> None:
+def _copy(connection: BaseDatabaseWrapper, table: str, columns: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> None:
     """COPY in binary: psycopg need not look for a placeholder per value, nor spell bytes as hex."""
     with connection.cursor() as cursor:
         # Django hands the cursor's copy() through without knowing its type.
