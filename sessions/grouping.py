@@ -34,10 +34,8 @@ class Grouping:
         key = (actor, connection, run)
         known = self._going_on.pop(key, None)
         is_new = known is None or now - known[1] > self._idle
-        if run:
-            session = known[0] if known else _of_run(key)
-        else:
-            session = known[0] if known and not is_new else uuid7()
+        fresh = _of_run(key) if run else uuid7()
+        session = known[0] if known and (run or not is_new) else fresh
         self._going_on[key] = (session, now)
         if len(self._going_on) > self._capacity:
             self._going_on.popitem(last=False)
