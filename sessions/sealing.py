@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from sessions import leaf as leaves
 from sessions.events import INTENT, SESSION_STARTED, Event
@@ -16,8 +15,7 @@ _KNOWN_SESSIONS = 50_000
 _SALTS_AT_ONCE = 64
 
 
-@dataclass(frozen=True, slots=True)
-class Sealed:
+class Sealed(NamedTuple):
     """One event as rows: its entry and payloads, and what it means for the derived tables."""
 
     event: Event
@@ -104,9 +102,7 @@ class Sealer:
         # Drawn in blocks: every call to the system gives the interpreter away to the other threads.
         if not self._salts:
             block = os.urandom(leaves.SALT_BYTES * _SALTS_AT_ONCE)
-            self._salts = [
-                block[at : at + leaves.SALT_BYTES] for at in range(0, len(block), leaves.SALT_BYTES)
-            ]
+            self._salts = [block[at : at + leaves.SALT_BYTES] for at in range(0, len(block), leaves.SALT_BYTES)]
         return self._salts.pop()
 
     def _leaf(self, event: Event, commitments: dict[str, leaves.Commitment]) -> leaves.Leaf:
@@ -133,7 +129,5 @@ class Sealer:
         event = one.event
         if event.session in self._sessions:
             return
-        run = (
-            event.payloads.get("run", b"").decode("utf-8", "replace") if event.kind == SESSION_STARTED else ""
-        )
+        run = event.payloads.get("run", b"").decode("utf-8", "replace") if event.kind == SESSION_STARTED else ""
         rows.sessions.append((event.session, event.actor, event.connection, run, one.ts))

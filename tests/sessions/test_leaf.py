@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -50,10 +49,7 @@ def test_leaf_format_v1_is_pinned_byte_for_byte() -> None:
 
 def test_a_commitment_is_salted_and_has_its_own_domain() -> None:
     salt = bytes(range(32))
-    assert (
-        leaves.commit(salt, b"body")
-        == hashlib.sha256(b"holdgate-payload-v1\x00" + salt + b"body").hexdigest()
-    )
+    assert leaves.commit(salt, b"body") == hashlib.sha256(b"holdgate-payload-v1\x00" + salt + b"body").hexdigest()
     with pytest.raises(leaves.LeafInvalid):
         leaves.commit(b"short", b"body")
 
@@ -62,10 +58,8 @@ def test_a_commitment_is_salted_and_has_its_own_domain() -> None:
     TEXT,
     st.dictionaries(st.from_regex(r"[a-z][a-z_]{0,8}", fullmatch=True), TEXT | st.booleans() | st.none()),
 )
-def test_any_leaf_is_plain_canonical_json_and_reads_back(
-    tool: str, facts: dict[str, str | bool | None]
-) -> None:
-    leaf = replace(LEAF, tool=tool, facts=facts)
+def test_any_leaf_is_plain_canonical_json_and_reads_back(tool: str, facts: dict[str, str | bool | None]) -> None:
+    leaf = LEAF._replace(tool=tool, facts=facts)
     data = leaves.encode(leaf)
     plain = json.dumps(json.loads(data), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     assert data == plain.encode()
@@ -87,7 +81,7 @@ def test_any_leaf_is_plain_canonical_json_and_reads_back(
 )
 def test_a_fact_that_the_format_cannot_hold_is_refused(facts: dict[str, object]) -> None:
     with pytest.raises(leaves.LeafInvalid):
-        leaves.encode(replace(LEAF, facts=facts))  # type: ignore[arg-type]  # the point of the test
+        leaves.encode(LEAF._replace(facts=facts))  # type: ignore[arg-type]  # the point of the test
 
 
 @pytest.mark.parametrize(
@@ -114,7 +108,7 @@ def test_bytes_that_the_encoder_would_not_write_are_no_leaf(old: bytes, new: byt
 
 def test_a_leaf_too_large_is_refused() -> None:
     with pytest.raises(leaves.LeafInvalid):
-        leaves.encode(replace(LEAF, facts={"text": "x" * leaves.MAX_LEAF_BYTES}))
+        leaves.encode(LEAF._replace(facts={"text": "x" * leaves.MAX_LEAF_BYTES}))
 
 
 def test_a_moment_survives_its_spelling() -> None:
