@@ -7,7 +7,6 @@ not used here: it does not see the caller leave while it works.
 from __future__ import annotations
 
 import logging
-import time
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
@@ -17,6 +16,7 @@ from approvals.origins import Own, host_allowed, origin_allowed
 from proxy import knobs as wishes
 from proxy import mcp, replies
 from proxy.body import BodyTooLarge, CallerGone, read_body
+from proxy.entrance import Entrance, NoAccess
 from proxy.envelope import Rejection
 from proxy.errors import Fault
 from proxy.exchange import Exchange
@@ -24,7 +24,7 @@ from proxy.headers import accepts
 from proxy.protected_resource import challenge
 from proxy.refusals import Refusal
 from proxy.responder import Responder, send_json
-from proxy.tokens import TokenRejected, authorization_of
+from proxy.tokens import TokenRejected
 from sessions.events import Event
 from sessions.ids import uuid7
 
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from approvals.verdicts import Caller
     from proxy.background import Background
     from proxy.counts import Counts
+    from proxy.entrance import Admitted
     from proxy.headers import RawHeaders
     from proxy.identity import Identity
     from proxy.legacy import LegacySessions, Session
@@ -64,7 +65,7 @@ class Gateway:
         counts: Counts,
     ) -> None:
         self._house = house
-        self._identity = identity
+        self._entrance = Entrance(house.policies, identity)
         self._sessions = sessions
         self._steps = steps
         self._transport = transport
@@ -105,24 +106,21 @@ class Gateway:
         if self._stopping:
             await self._refuse(send, Refusal(reason="shutting_down", executed="false", message="", retry_after=2.0))
             return
-        caller = await self._authenticate(connection, headers, send)
-        if caller is None:
-            return
-        snapshot = self._house.policies.current
-        if not snapshot.policy.may_use(caller, connection):
-            self._counts.add("forbidden", connection)
-            await self._refuse(send, Refusal(reason="forbidden", executed="false", message=_NO_ACCESS))
+        guest = await self._admit(connection, headers, send)
+        if guest is None:
             return
         if scope["method"] != "POST":
-            await self._control(connection, caller, scope, receive, send)
+            await self._control(connection, guest.caller, scope, receive, send)
             return
-        await self._post(connection, caller, headers, receive, send)
+        await self._post(connection, guest, headers, receive, send)
 
-    async def _authenticate(self, connection: str, headers: RawHeaders, send: Any) -> Caller | None:
-        policy = self._house.policies.current.policy
+    async def _admit(self, connection: str, headers: RawHeaders, send: Any) -> Admitted | None:
         try:
-            token = authorization_of(headers)
-            return await self._identity.authenticate(token, connection=connection, policy=policy, now=time.time())
+            return await self._entrance.admit(connection, headers)
+        except NoAccess:
+            self._counts.add("forbidden", connection)
+            await self._refuse(send, Refusal(reason="forbidden", executed="false", message=_NO_ACCESS))
+            return None
         except TokenRejected as rejected:
             self._counts.add("unauthenticated", connection)
             log.info("a caller of %s is not known: %s", connection[:63], rejected.detail or rejected.message)
@@ -136,12 +134,11 @@ class Gateway:
             await self._refuse(send, refusal, (b"www-authenticate", value.encode("latin-1", "replace")))
             return None
 
-    async def _post(self, connection: str, caller: Caller, headers: RawHeaders, receive: Any, send: Any) -> None:
-        snapshot = self._house.policies.current
-        configured = snapshot.policy.connection(connection)
-        assert configured is not None  # noqa: S101 - may_use said so under the same policy
+    async def _post(self, connection: str, guest: Admitted, headers: RawHeaders, receive: Any, send: Any) -> None:
+        configured = self._house.policies.current.policy.connection(connection)
         try:
-            body = await read_body(receive, headers, configured.max_body)
+            # Gone since a moment ago: then not a byte is read for it, and it is refused below.
+            body = await read_body(receive, headers, configured.max_body if configured else 0)
         except BodyTooLarge as error:
             self._counts.add("too_large", connection)
             await self._refuse(send, Refusal(reason="too_large", executed="false", message=str(error)))
@@ -153,7 +150,7 @@ class Gateway:
         messages = parsed if isinstance(parsed, tuple) else (parsed,)
         exchanges = []
         for message in messages:
-            made = await self._exchange(connection, caller, message, headers)
+            made = await self._exchange(connection, guest, message, headers)
             if isinstance(made, Rejection):
                 await self._reject(connection, send, made)
                 return
@@ -164,7 +161,7 @@ class Gateway:
         await responder.answer(exchanges, batch=isinstance(parsed, tuple))
 
     async def _exchange(
-        self, connection: str, caller: Caller, message: mcp.Message, headers: RawHeaders
+        self, connection: str, guest: Admitted, message: mcp.Message, headers: RawHeaders
     ) -> Exchange | Rejection:
         snapshot = self._house.policies.current
         configured = snapshot.policy.connection(connection)
@@ -173,7 +170,7 @@ class Gateway:
             return asked
         if configured is None:
             return Rejection(status=403, code=-33002, message=_NO_ACCESS, reason="forbidden", id=message.id)
-        actor = keys.actor(caller.key)
+        actor = keys.actor(guest.caller.key)
         session = None
         if message.session is not None:
             session = await self._sessions.find(message.session, actor=actor, connection=connection)
@@ -181,7 +178,9 @@ class Gateway:
                 return Rejection(status=404, code=-32600, message="There is no such session.", id=message.id)
         exchange = Exchange(
             call_id=uuid7(),
-            caller=caller,
+            caller=guest.caller,
+            identify=guest.identify,
+            identified_under=guest.revision,
             connection_name=connection,
             connection=configured,
             message=message,

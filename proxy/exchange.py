@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from approvals.publication import Snapshot
     from approvals.verdicts import Caller
     from proxy.credentials import Secret
+    from proxy.entrance import Identify
     from proxy.headers import RawHeaders
     from proxy.knobs import Knobs
     from proxy.legacy import Session
@@ -36,6 +37,8 @@ class Exchange:
     knobs: Knobs
     snapshot: Snapshot  # the policy that judged it last
     headers: RawHeaders = ()  # of the caller's request; few are passed on
+    identify: Identify | None = None  # says anew who calls, under another policy
+    identified_under: int = 0  # the revision under which `caller` was found
     session: Session | None = None  # of the legacy era
     recorded_session: str = ""
     actor: str = ""

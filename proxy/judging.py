@@ -15,9 +15,11 @@ from proxy.faults import record_unavailable
 from proxy.pipeline import Moved, Reply, Settled
 from proxy.recording import decision, entry, request_payloads
 from proxy.refusals import REASONS, Refusal
+from proxy.tokens import TokenRejected
 from sessions.journal import RecordUnavailable, RevisionMoved
 
 if TYPE_CHECKING:
+    from approvals.publication import Snapshot
     from approvals.runtime import Runtime
     from approvals.verdicts import Verdict
     from proxy.catalogue import Catalogue
@@ -66,6 +68,8 @@ class Judging:
     async def judge(self, exchange: Exchange) -> Verdict:
         """Return the verdict under the current policy and the caller's current standing, and note it as judged."""
         snapshot = exchange.snapshot = self._house.policies.current
+        if not await _is_known(exchange, snapshot):
+            return _NO_ACCESS
         config = snapshot.policy.config
         issued = frozenset(group for group in exchange.caller.groups if "/" in group)
         exchange.caller = replace(exchange.caller, groups=issued | local_groups(config, exchange.caller))
@@ -141,6 +145,18 @@ class Judging:
         except RecordUnavailable as error:
             raise record_unavailable(exchange.call_id, "false") from error
         return Settled(Reply(replies.refusal(exchange.message, refusal, decision=made)))
+
+
+async def _is_known(exchange: Exchange, snapshot: Snapshot) -> bool:
+    """Say whether the token still stands for its caller; what it says of them is read anew when the policy moved."""
+    if exchange.identify is None or exchange.identified_under == snapshot.revision:
+        return True
+    try:
+        exchange.caller = await exchange.identify(snapshot.policy)
+    except TokenRejected:
+        return False
+    exchange.identified_under = snapshot.revision
+    return True
 
 
 def _impossible_hold(exchange: Exchange, hold: Hold) -> Block | None:
