@@ -63,7 +63,7 @@ def check(body: bytes, number: int, text: str, verdict: str) -> None:
 def check_stream(body: bytes, number: int, masked: bool) -> None:
     """Raise AssertionError unless all events came, in order, and then the answer."""
     events = [line[6:] for line in body.splitlines() if line.startswith(b"data: ")]
-    assert len(events) == EVENTS + 1, (len(events), body[-300:])
+    assert len(events) == EVENTS + 1, (len(events), body[-900:])
     for place in (0, EVENTS // 2, EVENTS - 1):
         data = orjson.loads(events[place])["params"]["data"]
         assert data == f"{place}: {NOTE.replace(EMAIL, '[email]') if masked else NOTE}", data
