@@ -8,6 +8,7 @@ from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.views import exception_handler
 
+from approvals.runtime import runtime
 from approvals.serializers import refusal
 
 REASONS = {401: "unauthenticated", 403: "forbidden", 404: "forbidden", 413: "too_large", 429: "rate_limited"}
@@ -21,9 +22,17 @@ def answered(error: Exception, context: dict[str, Any]) -> Response | None:
         return None
     reason = REASONS.get(response.status_code, "invalid_request")
     if isinstance(error, exceptions.ValidationError):
-        found = error.detail
-        response.data = refusal(reason, "The request is not valid.") | {"errors": found}
+        response.data = refusal(reason, "The request is not valid.") | {"errors": _masked(error.detail)}
         return response
-    detail = str(getattr(error, "detail", error))
+    detail = _masked(str(getattr(error, "detail", error)))
     response.data = refusal(reason, MESSAGES.get(response.status_code, detail)) | {"detail": detail}
     return response
+
+
+def _masked(found: Any) -> Any:
+    """Mask what validation says: it quotes what was sent."""
+    if isinstance(found, dict):
+        return {_masked(name): _masked(value) for name, value in found.items()}
+    if isinstance(found, list | tuple):
+        return [_masked(value) for value in found]
+    return runtime().policies.current.outlet("").text(str(found))

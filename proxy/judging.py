@@ -96,7 +96,7 @@ class Judging:
         method = exchange.message.method
         if method in KNOWN_METHODS or exchange.connection.mode == "observe":
             return Allow()
-        return Block(message=f"The method {method[:100]!r} is unknown here.", by="default")
+        return Block(message="The method is unknown here.", by="default")
 
     async def _unknown_tool(self, exchange: Exchange) -> Block | None:
         """Bind the call to its tool's definition; a tool that the server does not list is refused when enforced."""

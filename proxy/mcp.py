@@ -18,6 +18,7 @@ Unknown methods and unknown members pass untouched: whether they may go on is th
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -85,6 +86,7 @@ _PARAMETERS = {
 _REFERENCE = {"type": "type", "name": "name", "uri": "uri"}
 _ONCE = ("content-type", "mcp-protocol-version", "mcp-method", "mcp-name", "mcp-session-id", "last-event-id")
 _LONGEST_SESSION = 1024
+_REVISION = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 # Each message of a batch is a call of its own: one small body must not begin thousands of them.
 MOST_MESSAGES = 100
 
@@ -370,7 +372,9 @@ def _mismatch(message: str, request_id: Id | None = None) -> Rejection:
 
 
 def _unsupported(version: str, request_id: Id | None) -> Rejection:
-    data = {"supported": list(MODERN), "requested": version[:64]}
+    # Only what could be a revision is quoted: a header field can hold anything.
+    requested = version if _REVISION.fullmatch(version) else ""
+    data = {"supported": list(MODERN), "requested": requested}
     return Rejection(
         status=400,
         code=UNSUPPORTED_VERSION,

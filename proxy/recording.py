@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from approvals import keys
+from masking import documents
 from sessions.events import Event
 
 if TYPE_CHECKING:
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from approvals.outlet import Outlet
     from proxy.exchange import Exchange
     from sessions.events import Fact, Payload
+
+LONGEST_METHOD = 100
 
 
 def outlet_of(exchange: Exchange) -> Outlet:
@@ -39,7 +42,7 @@ def entry(
         call_id=exchange.call_id,
         session=exchange.recorded_session,
         connection=exchange.connection_name,
-        method=exchange.message.method[:100],
+        method=_method(exchange),
         tool=_name(exchange),
         actor=exchange.actor,
         policy_revision=exchange.snapshot.revision,
@@ -55,10 +58,24 @@ def _name(exchange: Exchange) -> str:
     return outlet_of(exchange).text(name)[:500] if name else ""
 
 
+def _is_plain(method: str) -> bool:
+    """Say whether a method is made of words, as those of the protocol are; others are masked like any text."""
+    return len(method) <= LONGEST_METHOD and method.isascii() and method.replace("/", "").isalpha()
+
+
+def _method(exchange: Exchange) -> str:
+    method = exchange.message.method
+    return method if _is_plain(method) else outlet_of(exchange).text(method)[:LONGEST_METHOD]
+
+
 def request_payloads(exchange: Exchange) -> dict[str, Payload]:
     """Return the masked request as it may be written down, with the caller's reason where there is one."""
     outlet = outlet_of(exchange)
-    payloads = {"request": outlet.for_record(exchange.message.raw)}
+    raw, method = exchange.message.raw, exchange.message.method
+    if method and not _is_plain(method):
+        content, _ = documents.read(raw.decode("utf-8"))
+        raw = documents.write({**content, "method": outlet.text(method)})
+    payloads = {"request": outlet.for_record(raw)}
     if exchange.knobs.reason:
         payloads["reason"] = outlet.value_for_record(exchange.knobs.reason)
     return payloads

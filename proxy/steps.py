@@ -40,6 +40,7 @@ class GatewaySteps:
         self.places = Places()
 
     async def judge(self, exchange: Exchange) -> Verdict:
+        await self._transport.note_secret(exchange)
         return await self._judging.judge(exchange)
 
     async def block(self, exchange: Exchange, block: Block) -> Moved | Settled:

@@ -30,6 +30,14 @@ class Transport:
         self._credentials = credentials
         self._sessions = sessions
 
+    async def note_secret(self, exchange: Exchange) -> None:
+        """Learn the upstream's credential before anything is written down of the call, so that it is hidden there."""
+        try:
+            credential = await self._credential(exchange.connection)
+        except CredentialUnavailable:
+            return  # said by the step that needs it
+        exchange.secret = credential.secret if credential else None
+
     async def send(self, exchange: Exchange) -> AsyncGenerator[list[bytes]]:
         """Send the caller's own bytes once and yield the upstream's messages; note what the answer's head says.
 

@@ -69,6 +69,7 @@ class FakeUpstream:
         self.witness: Callable[[Seen], None] | None = None  # is shown each request before anything is done
         self.peers: set[Any] = set()  # the client's address of every connection
         self.live_sessions: set[str] = set()
+        self.session_prefix = "session"
         self.tools = [dict(tool) for tool in TOOLS]
         self._changed = threading.Condition()
         self._released = threading.Event()

@@ -118,7 +118,7 @@ class Answer:
         if not self.upstream.sessions:
             return {}
         if message["method"] == "initialize":
-            session = f"session-{len(self.upstream.live_sessions) + 1}"
+            session = f"{self.upstream.session_prefix}-{len(self.upstream.live_sessions) + 1}"
             self.upstream.live_sessions.add(session)
             return {"mcp-session-id": session}
         return {} if self.seen.header("mcp-session-id") in self.upstream.live_sessions else None

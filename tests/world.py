@@ -26,7 +26,7 @@ from tests.gateway import Gateway, installation
 from tests.history import Witness, assert_history, open_calls
 from tests.issuer import FakeIssuer
 from tests.line import Line
-from tests.people import ALICE, CONNECTION, GRACE
+from tests.people import ALICE, CONNECTION, GRACE, Human
 from tests.stored import Stored, address_of
 from tests.upstream import FakeUpstream
 
@@ -85,6 +85,15 @@ class World:
         headers = {"authorization": f"Bearer {who.token(self.issuer)}", **options.pop("headers", {})}
         url = f"{self.gateway.url}/api/v1/{path}"
         return httpx.request(verb, url, headers=headers, timeout=70, trust_env=False, **options)
+
+    @contextlib.contextmanager
+    def browser(self, who: Human) -> Iterator[httpx.Client]:
+        """Give a browser in which a person has signed in at the identity provider."""
+        self.issuer.login_as(who.sub)
+        with httpx.Client(base_url=self.gateway.url, follow_redirects=True, timeout=GUARD, trust_env=False) as client:
+            answer = client.get("/sign-in/with/corp/")
+            assert (answer.status_code, answer.url.path) == (200, "/"), answer.text[:500]
+            yield client
 
     def decide(self, approval: str, decision: str, who: Speaker = ALICE, comment: str = "") -> httpx.Response:
         """Decide as one of the cast."""

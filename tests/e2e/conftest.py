@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 
 from tests import people
-from tests.issuer import FakeIssuer, running_issuer
+from tests.issuer import CLIENT_ID, CLIENT_SECRET, FakeIssuer, running_issuer
 from tests.upstream import FakeUpstream, running
 from tests.world import World, world
 
 SECRET = "upstream-credential-Zq7vKx2mW9"
+SESSION = "upstream-session-hT4nRb8sJc"
 SHORT = 1  # seconds after which something may expire or lapse here
 
 # connection: options of its upstream, and what differs in its configuration
@@ -122,7 +123,9 @@ def here(issuer: FakeIssuer, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         blocks = {"connections": connections(upstreams), "rules": rules(), **crew(issuer.url)}
         text = people.config_yaml(issuer.url, "", **spelled_out(**blocks))
         folder = tmp_path_factory.mktemp("shared")
-        made = stack.enter_context(world(folder, issuer, upstreams, text, UPSTREAM_TOKEN=SECRET))
+        upstreams["sessions"].session_prefix = SESSION
+        login = {"HOLDGATE_LOGIN_CORP_CLIENT_ID": CLIENT_ID, "HOLDGATE_LOGIN_CORP_CLIENT_SECRET": CLIENT_SECRET}
+        made = stack.enter_context(world(folder, issuer, upstreams, text, UPSTREAM_TOKEN=SECRET, **login))
         made.start()
         yield made
         made.gateway.stop()
