@@ -19,18 +19,12 @@ ERASED = "payload.erased"
 PROCESS_STARTED = "process.started"
 PROCESS_STOPPED = "process.stopped"
 
-TERMINAL_KINDS = frozenset(
-    {
-        "call.result",
-        "call.failed",
-        "call.unknown",
-        "call.cancelled",
-        "call.blocked",
-        "call.refused",
-        ABANDONED,
-    }
-)
-"""Kinds that end a call: a call.intent stays open until one of them is committed for its call_id."""
+ENDS = frozenset({"call.result", "call.failed", "call.unknown", "call.cancelled", ABANDONED})
+"""Kinds that end what was forwarded: a call.intent stays open until one of them is committed for its call_id."""
+
+TERMINAL_KINDS = ENDS | {"call.blocked", "call.refused"}
+"""Kinds after which a caller has their answer. Who is refused because the identical call of another attempt still runs
+shares its call_id, so these two end nothing that was forwarded."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,4 +55,4 @@ class Event:
     @property
     def ends_call(self) -> bool:
         """Whether this event closes the call that a `call.intent` opened."""
-        return self.kind in TERMINAL_KINDS and bool(self.call_id)
+        return self.kind in ENDS and bool(self.call_id)

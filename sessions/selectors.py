@@ -11,7 +11,7 @@ from datetime import datetime
 from django.db.models import Q, QuerySet
 
 from sessions import leaf as leaves
-from sessions.events import INTENT, TERMINAL_KINDS
+from sessions.events import ENDS, INTENT, TERMINAL_KINDS
 from sessions.models import Entry, Payload, RecordedSession
 
 
@@ -82,7 +82,9 @@ def call_summary(call_id: str) -> CallSummary | None:
     entries = entries_of_call(call_id)
     if not entries:
         return None
-    telling = [entry for entry in entries if entry.leaf.kind == INTENT or entry.leaf.kind in TERMINAL_KINDS]
+    # Once it was forwarded, the refusal of a repeat that came meanwhile tells nothing about it.
+    kinds = {INTENT} | (ENDS if any(entry.leaf.kind == INTENT for entry in entries) else TERMINAL_KINDS)
+    telling = [entry for entry in entries if entry.leaf.kind in kinds]
     last = (telling or entries)[-1].leaf
     first = entries[0].leaf
     return CallSummary(

@@ -112,6 +112,14 @@ def test_a_call_is_open_from_its_intent_to_its_end(journal: Journal) -> None:
     assert not OpenCall.objects.exists()
 
 
+@pytest.mark.promise("nothing-lost")
+@pytest.mark.parametrize("kind", ["call.refused", "call.blocked", "call.repeated"])
+def test_the_refusal_of_a_repeat_does_not_end_the_call_that_runs(journal: Journal, kind: str) -> None:
+    journal.append_now(intent("a"))
+    journal.append_now(Event(kind=kind, call_id="a"))
+    assert [row.call_id for row in OpenCall.objects.all()] == ["a"]
+
+
 def test_a_bad_item_of_a_batch_fails_alone(journal: Journal) -> None:
     journal.append_now(intent("taken"))
     gate = Gate()
