@@ -177,7 +177,7 @@ class Asking:
                 exchange.approval_id, exchange.call_id = "", exchange.own_id
                 return Moved()
             case Status.APPROVED:
-                return await self._claim_approved(exchange, hold, request)
+                return await self._claim_approved(exchange, request)
             case Status.PENDING | Status.EXECUTING:
                 return await self._pending(exchange, hold, request)
             case Status.EXECUTED | Status.FAILED if request.result is not None:
@@ -190,9 +190,7 @@ class Asking:
             return Moved()
         return await self._forwarding.key_taken(exchange, decision(exchange, "hold", hold.rules, hold.would))
 
-    async def _claim_approved(
-        self, exchange: Exchange, asked: Hold, request: ApprovalRequest
-    ) -> Moved | Settled | Permit:
+    async def _claim_approved(self, exchange: Exchange, request: ApprovalRequest) -> Moved | Settled | Permit:
         before = exchange.tool_digest
         try:
             await self._catalogue.refresh(exchange)
@@ -207,7 +205,7 @@ class Asking:
             if isinstance(verdict, Block):
                 return await self._judging.block(exchange, verdict)
             return await self._forwarding.intend(exchange, verdict)
-        if verdict.terms.fingerprint != asked.terms.fingerprint:
+        if verdict.terms.fingerprint != request.rule_fingerprint:
             return await self._supersede(exchange, request, "policy")
         return await self._take(exchange, verdict, request)
 
@@ -227,7 +225,7 @@ class Asking:
         except RevisionMoved:
             exchange.committed = False
             await self._house.policies.refreshed()
-            return await self._claim_approved(exchange, hold, request)
+            return await self._claim_approved(exchange, request)
         except RecordUnavailable as error:
             raise record_unavailable(exchange.call_id, "false") from error
         if token:

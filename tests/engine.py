@@ -275,12 +275,12 @@ class Later:
         return self._result
 
 
-def wait_until_one_is_blocked() -> None:
-    """Block until a session of this database waits for a lock that we hold; SQLite shows nobody who waits."""
+def wait_until_one_is_blocked(by: str = "transactionid") -> None:
+    """Block until a session waits for a lock of this kind; SQLite, where one writes at a time, shows nobody who waits."""
     deadline = time.monotonic() + GUARD
     while connection.vendor == "postgresql":
         with connection.cursor() as cursor:
-            cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted AND locktype = 'transactionid'")
+            cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted AND locktype = %s", [by])
             if cursor.fetchone()[0]:
                 return
         assert time.monotonic() < deadline, "nobody waits for the lock"
