@@ -53,10 +53,13 @@ def is_own(request: ApprovalRequest, caller: Caller, config: Config) -> bool:
 
 def has_asked(request: ApprovalRequest, caller: Caller, config: Config) -> bool:
     """Say whether the caller is the requester, the person behind the requester, or an account linked to either."""
+    return bool(asking_accounts(request, config) & linked_accounts(caller.key, config))
+
+
+def asking_accounts(request: ApprovalRequest, config: Config) -> frozenset[str]:
+    """Return the accounts of whoever asks: the requester's, that of the person behind, and all linked to these."""
     asking = linked_accounts(f"{request.requester_iss}|{request.requester_sub}", config)
-    if request.requester_person:
-        asking |= linked_accounts(request.requester_person, config)
-    return bool(asking & linked_accounts(caller.key, config))
+    return asking | linked_accounts(request.requester_person, config) if request.requester_person else asking
 
 
 def is_same_person(one: Caller, other: Caller, config: Config) -> bool:

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 from django.db.models import Q
 
-from approvals.eligibility import has_asked, linked_accounts, why_not
-from approvals.models import ApprovalRequest
+from approvals.eligibility import asking_accounts, has_asked, linked_accounts, why_not
+from approvals.keys import email_digest
+from approvals.models import ApprovalRequest, Person
 from approvals.quorum import Quorum
 from approvals.standing import roles_of
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from approvals.policy import Policy
     from approvals.verdicts import Caller
 
+OWN_ADDRESS = "This is the request of an account with an e-mail address of yours; somebody else must decide it."
 # Groups by fingerprint of the rule. Equal fingerprints mean the same terms, so an entry never changes.
 _groups: dict[str, frozenset[str]] = {}
 
@@ -57,9 +59,33 @@ def _groups_of(fingerprint: str) -> frozenset[str]:
     return _groups[fingerprint]
 
 
-def may_decide(request: ApprovalRequest, caller: Caller, policy: Policy) -> str:
+def may_decide(request: ApprovalRequest, caller: Caller, policy: Policy, *, via: str = "") -> str:
     """Return in plain words why this caller may not decide the request; empty when they may."""
-    return why_not(request, caller, policy)
+    if reason := why_not(request, caller, policy, via=via):
+        return reason
+    return OWN_ADDRESS if _shares_an_address(request, caller, policy) else ""
+
+
+def _shares_an_address(request: ApprovalRequest, caller: Caller, policy: Policy) -> bool:
+    """Say whether any account of the caller has the verified address of any account of the asker.
+
+    The request itself knows one address of the asker's, and the token one of the caller's; the linked accounts of both
+    may have signed in under others.
+    """
+    asking = asking_accounts(request, policy.config) - {f"{request.requester_iss}|{request.requester_sub}"}
+    deciding = linked_accounts(caller.key, policy.config) - {caller.key}
+    asked_from = _addresses(asking) | {request.requester_email}
+    return bool((asked_from & (_addresses(deciding) | {email_digest(caller.email)})) - {""})
+
+
+def _addresses(accounts: frozenset[str]) -> set[str]:
+    if not accounts:
+        return set()
+    wanted = Q()
+    for account in accounts:
+        issuer, _, subject = account.partition("|")
+        wanted |= Q(iss=issuer, sub=subject)
+    return {email_digest(email) for email in Person.objects.filter(wanted).values_list("email", flat=True)}
 
 
 def sees_payload(request: ApprovalRequest, caller: Caller, policy: Policy) -> bool:

@@ -6,7 +6,7 @@ value; the surfaces only render it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -14,9 +14,10 @@ from django.db.models import F, Q
 
 from approvals import keys
 from approvals.database import database_now
-from approvals.eligibility import has_asked, is_same_person, why_not
+from approvals.eligibility import has_asked, is_same_person
 from approvals.entries import approval_entry
 from approvals.models import ApprovalRequest, Person, Vote
+from approvals.selectors import may_decide
 from approvals.standing import caller_of
 from approvals.states import Status, is_allowed
 
@@ -126,8 +127,7 @@ def decide(
     `version` is the one the person had before them, if the surface knows it. Raises RecordUnavailable when the
     decision could not be committed; it is not counted then.
     """
-    masked = runtime.policies.current.outlet("").text(comment.strip()[:MAX_COMMENT])
-    ballot = _Ballot(approver, decision, masked, via, version)
+    ballot = _Ballot(approver, decision, comment.strip(), via, version)
     try:
         outcome = runtime.journal.transact_now(lambda: _vote(runtime, approval_id, ballot))
     except _Rejected as rejected:
@@ -145,6 +145,8 @@ def _vote(runtime: Runtime, approval_id: str, ballot: _Ballot) -> tuple[Outcome,
     if request is None:
         raise _Rejected(NotFound())
     snapshot = runtime.policies.reload()
+    # Masked as everything of this connection is, and cut only then: half a secret is none that could be found.
+    ballot = replace(ballot, comment=snapshot.outlet(request.connection).text(ballot.comment)[:MAX_COMMENT])
     now = database_now()
     if refused := _refused(request, ballot, snapshot, now):
         raise _Rejected(refused)
@@ -171,7 +173,7 @@ def _vote(runtime: Runtime, approval_id: str, ballot: _Ballot) -> tuple[Outcome,
 
 def _refused(request: ApprovalRequest, ballot: _Ballot, snapshot: Snapshot, now: datetime) -> Outcome | None:
     """Return why this ballot cannot be counted, or None. The first reason that a person would want to hear wins."""
-    may_not = why_not(request, ballot.approver, snapshot.policy, via=ballot.via) or _switched_off(ballot.approver)
+    may_not = may_decide(request, ballot.approver, snapshot.policy, via=ballot.via) or _switched_off(ballot.approver)
     if reason := may_not or _voted_before(request, ballot, snapshot):
         return NotEligible(reason)
     before = request.votes.filter(iss=ballot.approver.iss, sub=ballot.approver.sub).first()
@@ -357,6 +359,6 @@ def still_approved(request: ApprovalRequest, snapshot: Snapshot) -> bool:
             continue
         caller = caller_of(person, policy)
         counted = any(is_same_person(caller, other, policy.config) for other in entitled)
-        if not counted and not why_not(request, caller, policy):
+        if not counted and not may_decide(request, caller, policy):
             entitled.append(caller)
     return request.quorum.met([caller.groups & request.quorum.groups for caller in entitled])

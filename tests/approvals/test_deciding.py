@@ -34,7 +34,7 @@ from tests.engine import (
     vote,
     wait_until_one_is_blocked,
 )
-from tests.people import ALICE, BOB, CAROL, EVE, Human
+from tests.people import ALICE, BOB, CAROL, CONNECTION, EVE, Human
 
 __all__ = ["engine"]
 
@@ -289,6 +289,17 @@ def test_a_secret_in_a_comment_is_not_kept(engine: Runtime) -> None:
     kept = row.votes.get().comment
     assert "hunter2" not in kept
     assert "ada@example.com" not in kept
+
+
+@pytest.mark.promise("masked-everywhere")
+def test_a_comment_is_masked_by_the_rules_of_the_calls_connection_and_cut_only_then(engine: Runtime) -> None:
+    only_here = {"name": "here", "connections": [CONNECTION], "detectors": ["email"], "replace": "label"}
+    bring_into_force(masking=[only_here])
+    row = opened(ask())
+    vote(row, ALICE, comment="x" * 3988 + " ada@example.com")
+    kept = row.votes.get().comment
+    assert len(kept) <= 4000
+    assert "ada@" not in kept
 
 
 def test_nothing_is_known_of_a_request_that_does_not_exist(engine: Runtime) -> None:

@@ -14,7 +14,7 @@ from approvals.runtime import Runtime
 from approvals.services import Decided, NotEligible, NotFound, TooLate
 from approvals.states import Status
 from tests.engine import approver, ask, at, bring_into_force, engine, groups, opened, recorded, status, vote
-from tests.held import HENRY, ISS, caller
+from tests.held import HENRY, ISS, caller, signed_in
 from tests.people import ALICE, BOB, CAROL, DAVE, EVE, GRACE
 
 __all__ = ["engine"]
@@ -63,6 +63,20 @@ def second_account_of_who_started_the_job(engine: Runtime) -> tuple[ApprovalRequ
     return opened(ask(by=caller(HENRY, kind="ci", person=f"{ISS}/github|99"))), approver(ALICE)
 
 
+def unlinked_account_with_the_address_of_who_started_the_job(engine: Runtime) -> tuple[ApprovalRequest, Any]:
+    people = [{"name": "Dave", "accounts": [f"{ISS}|dave", f"{ISS}/github|99"]}]
+    bring_into_force(people=people, groups=groups(dba=[DAVE, BOB]))
+    signed_in(DAVE)
+    request = opened(ask(by=caller(HENRY, kind="ci", person=f"{ISS}/github|99")))
+    return request, approver(ALICE, email=DAVE.email)
+
+
+def linked_to_an_account_with_the_address_of_the_requester(engine: Runtime) -> tuple[ApprovalRequest, Any]:
+    bring_into_force(people=[{"name": "Alice", "accounts": [f"{ISS}|alice", f"{ISS}|dave"]}])
+    signed_in(DAVE)
+    return opened(ask(by=caller(HENRY, email=DAVE.email))), approver(ALICE)
+
+
 def owner_of_a_job_nobody_is_known_to_have_started(engine: Runtime) -> tuple[ApprovalRequest, Any]:
     return opened(ask(by=caller(HENRY, kind="ci", owned_by=("dba",)))), approver(ALICE)
 
@@ -78,6 +92,8 @@ SELVES = [
     same_verified_address,
     who_started_the_job,
     second_account_of_who_started_the_job,
+    unlinked_account_with_the_address_of_who_started_the_job,
+    linked_to_an_account_with_the_address_of_the_requester,
     owner_of_a_job_nobody_is_known_to_have_started,
     asking_as_an_admin,
 ]
