@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import os
-from functools import cache
+from functools import cache, lru_cache
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
@@ -22,13 +22,20 @@ def derive(purpose: str) -> bytes:
 
 def keyed_digest(purpose: str, *parts: bytes | str) -> str:
     """Return the HMAC-SHA-256 in hex over the parts, each with its length before it, so that no two lists agree."""
-    mac = hmac.new(derive(purpose), digestmod=hashlib.sha256)
+    mac = _begun(purpose).copy()
     for part in parts:
         data = part.encode("utf-8", "surrogatepass") if isinstance(part, str) else part
         mac.update(len(data).to_bytes(8, "big") + data)
     return mac.hexdigest()
 
 
+@cache
+def _begun(purpose: str) -> hmac.HMAC:
+    """Return the MAC of a purpose with nothing in it yet, to be copied: setting the key costs more than a digest."""
+    return hmac.new(derive(purpose), digestmod=hashlib.sha256)
+
+
+@lru_cache(maxsize=4096)
 def actor(account: str) -> str:
     """Return the pseudonym under which the record knows an account (`iss|sub`): 32 hex digits."""
     return keyed_digest("actor", account)[:32]

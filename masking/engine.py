@@ -21,6 +21,8 @@ from masking.suspicion import Suspicion
 from masking.walk import Walk, Zone
 
 _MOST_MASKERS: Final = 256
+_MOST_TEXTS: Final = 1024
+_LONGEST_KEPT_TEXT: Final = 100
 
 
 class MaskingFailed(Exception):
@@ -44,6 +46,7 @@ class Masker:
         self._hiding = Hiding(detectors, fields, hash_key)
         self._suspicion = Suspicion(self._hiding)
         self._approver = Hiding(detectors, fields, hash_key, lengths=True)
+        self._short = lru_cache(maxsize=_MOST_TEXTS)(self._text)
 
     def json(
         self, document: bytes, *, literals: tuple[str, ...] = (), required: frozenset[str] = frozenset()
@@ -73,9 +76,14 @@ class Masker:
         return self._plain(self._hiding, value, literals)
 
     def text(self, text: str, *, literals: tuple[str, ...] = ()) -> str:
-        """Mask free text: a reason, a tool name, a log line. Raises MaskingFailed."""
-        masked = self._plain(self._hiding, text, literals)
-        return str(masked)
+        """Mask free text: a reason, a tool name, a log line. Raises MaskingFailed.
+
+        Short texts are remembered, since every entry of the record names its tool.
+        """
+        return (self._short if len(text) <= _LONGEST_KEPT_TEXT else self._text)(text, literals)
+
+    def _text(self, text: str, literals: tuple[str, ...]) -> str:
+        return str(self._plain(self._hiding, text, literals))
 
     def for_approver(self, value: Any, *, literals: tuple[str, ...] = ()) -> Any:
         """Mask a parsed value for the people who decide on it.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import secrets
 import time
-import uuid
 
 _VERSION = 0x7 << 76
 _VARIANT = 0b10 << 62
@@ -19,4 +18,5 @@ def uuid7() -> str:
     milliseconds, fraction = divmod(time.time_ns(), 1_000_000)
     sub_millisecond = (fraction * 4096) // 1_000_000
     number = milliseconds << 80 | _VERSION | sub_millisecond << 64 | _VARIANT | secrets.randbits(62)
-    return str(uuid.UUID(int=number))
+    digits = f"{number:032x}"
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
