@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from datetime import UTC, datetime
 from functools import partial
@@ -21,7 +22,7 @@ from proxy.binding import bound_parameters, shown_parameters
 from proxy.faults import CallFailed, record_unavailable
 from proxy.outcomes import refusal_of
 from proxy.pipeline import Moved, Pulse, Reply, Settled
-from proxy.recording import approval_meta, decision, entry, outlet_of, request_payloads
+from proxy.recording import approval_meta, decision, entry, kept_view, outlet_of, request_payloads
 from sessions.journal import RecordUnavailable, RevisionMoved
 
 if TYPE_CHECKING:
@@ -67,16 +68,27 @@ class Asking:
         """
         exchange.moved = False
         exchange.call_id = exchange.own_id  # a request that this caller had joined may be over
-        request = await self._open(exchange, hold)
+        opening = asyncio.ensure_future(self._open(exchange, hold))
+        try:
+            request = await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            self._background.run(self._abandon(exchange, opening))
+            raise
         if request is None:
             exchange.moved = True
             return
         try:
             async for pulse in self._until_decided(exchange, request):
                 yield pulse
-        except (asyncio.CancelledError, GeneratorExit):
+        except BaseException:  # the caller left, or the database failed: whoever comes back may join
             self._detach(exchange)
             raise
+
+    async def _abandon(self, exchange: Exchange, opening: asyncio.Future[ApprovalRequest | None]) -> None:
+        """The caller left while the request was being committed; nobody waits for it."""
+        with contextlib.suppress(CallFailed):
+            await opening
+        self._detach(exchange)
 
     async def _open(self, exchange: Exchange, hold: Hold) -> ApprovalRequest | None:
         snapshot = exchange.snapshot
@@ -169,6 +181,13 @@ class Asking:
 
     async def claim(self, exchange: Exchange, hold: Hold) -> Moved | Settled | Permit:
         """Take the approved request for its one execution, judged again under the policy of this moment."""
+        try:
+            return await self._claimed(exchange, hold)
+        except BaseException:  # the caller left, or a step failed: whoever comes back may join
+            self._detach(exchange)
+            raise
+
+    async def _claimed(self, exchange: Exchange, hold: Hold) -> Moved | Settled | Permit:
         if exchange.moved or exchange.request is None:
             return await self._not_asked(exchange, hold)
         request = exchange.request
@@ -269,25 +288,38 @@ class Asking:
         await self._transact(exchange, work)
         return Settled(Reply(replies.refusal(exchange.message, refusal, decision=made, approval=meta)))
 
-    async def _kept(self, exchange: Exchange, hold: Hold, request: ApprovalRequest) -> Settled:
-        """Answer from the result that an earlier attempt of the identical call left; nothing runs again."""
+    async def _kept(self, exchange: Exchange, hold: Hold, request: ApprovalRequest) -> Moved | Settled:
+        """Answer from the result that an earlier attempt of the identical call left; nothing runs again.
+
+        It was masked when it was kept; a rule that was added since is obeyed as well.
+        """
         event = entry(exchange, "call.repeated", executed=request.executed)
 
         def work() -> tuple[None, Sequence[Event]]:
             holding.deliver(request.id)
             return None, [event]
 
-        await self._transact(exchange, work)
+        kept = readdressed(kept_view(exchange, bytes(request.result or b"{}")), exchange.message.id)
+        try:
+            await self._transact(exchange, work, revision=exchange.snapshot.revision)
+        except RevisionMoved:
+            await self._house.policies.refreshed()
+            return Moved()
         exchange.delivers = request.id
-        kept = readdressed(bytes(request.result or b"{}"), exchange.message.id)
         made = decision(exchange, "hold", hold.rules, hold.would)
         meta = approval_meta(request, self._house.public_url)
         body = replies.with_meta(kept, {replies.DECISION: made, replies.APPROVAL: meta})
         return Settled(Reply(body))
 
-    async def _transact(self, exchange: Exchange, work: Callable[[], tuple[None, Sequence[Event]]]) -> None:
+    async def _transact(
+        self,
+        exchange: Exchange,
+        work: Callable[[], tuple[None, Sequence[Event]]],
+        *,
+        revision: int | None = None,
+    ) -> None:
         try:
-            await self._house.journal.transact(work)
+            await self._house.journal.transact(work, revision=revision)
         except RecordUnavailable as error:
             raise record_unavailable(exchange.call_id, "false") from error
 

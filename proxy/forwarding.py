@@ -18,7 +18,7 @@ from proxy.errors import Fault, OutcomeUnknown, SessionLost, UpstreamInvalid
 from proxy.exchange import Permit
 from proxy.faults import CallFailed, record_unavailable
 from proxy.pipeline import Moved, Reply, Settled
-from proxy.recording import decision, entry, request_commitment, request_payloads
+from proxy.recording import decision, entry, kept_view, request_commitment, request_payloads
 from proxy.refusals import Refusal
 from sessions.journal import RecordUnavailable, RevisionMoved
 
@@ -156,20 +156,34 @@ class Forwarding:
             exchange.committed = False
             await asyncio.sleep(JOIN_SECONDS)
 
-    async def _repeated(self, exchange: Exchange, allow: Allow, found: keyed.Found) -> Settled:
+    async def _repeated(self, exchange: Exchange, allow: Allow, found: keyed.Found) -> Moved | Settled:
         """Answer a repeat of a keyed call without running anything."""
         made = decision(exchange, "allow", allow.rules, allow.would)
         match found:
             case keyed.Known():
-                await self._append(exchange, entry(exchange, "call.repeated", first=found.call_id))
-                body = replies.with_meta(found.answer, {replies.DECISION: made})
-                return Settled(Reply(readdressed(body, exchange.message.id)))
+                return await self._answered_before(exchange, made, found)
             case keyed.Running():
                 return await self._not_run(exchange, made, "pending", "unknown", "The same call is still running.")
             case keyed.Interrupted():
                 message = f"The first attempt, call {found.call_id}, was interrupted before it had an answer."
                 return await self._not_run(exchange, made, "outcome_unknown", "unknown", message)
         return await self.key_taken(exchange, made)
+
+    async def _answered_before(
+        self, exchange: Exchange, made: Mapping[str, Any], found: keyed.Known
+    ) -> Moved | Settled:
+        """Give the answer that was kept, masked by the rules of now as well."""
+        kept = readdressed(kept_view(exchange, found.answer), exchange.message.id)
+        event = entry(exchange, "call.repeated", first=found.call_id)
+        try:
+            await self._house.journal.append(*exchange.opening, event, revision=exchange.snapshot.revision)
+        except RevisionMoved:
+            await self._house.policies.refreshed()
+            return Moved()
+        except RecordUnavailable as error:
+            raise record_unavailable(exchange.call_id, "false") from error
+        exchange.opening = ()
+        return Settled(Reply(replies.with_meta(kept, {replies.DECISION: made})))
 
     async def key_taken(self, exchange: Exchange, made: Mapping[str, Any]) -> Settled:
         """Refuse a call whose Idempotency-Key belongs to another call. `made` is the decision on this one."""

@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from approvals import keys
 from masking import documents
+from masking.engine import MaskingFailed
+from proxy.errors import MaskingBroken
+from proxy.faults import CallFailed
 from sessions.events import Event
 
 if TYPE_CHECKING:
@@ -24,6 +27,15 @@ def outlet_of(exchange: Exchange) -> Outlet:
     """Return the masking outlet of the exchange under the policy that judged it last, with its secret hidden."""
     outlet = exchange.snapshot.outlet(exchange.connection_name, exchange.caller.groups)
     return outlet if exchange.secret is None else replace(outlet, literals=(exchange.secret.reveal(),))
+
+
+def kept_view(exchange: Exchange, answer: bytes) -> bytes:
+    """Return an answer that was kept, as its caller may see it by the rules of this moment. Raises CallFailed."""
+    try:
+        return outlet_of(exchange).for_caller(answer, required=exchange.required).body
+    except MaskingFailed as error:
+        broken = MaskingBroken("The kept answer could not be masked by the rules of now, so it is withheld.")
+        raise CallFailed(broken.refusal(call_id=exchange.call_id)) from error
 
 
 def entry(

@@ -69,3 +69,29 @@ def test_what_a_token_says_of_its_caller_is_read_by_the_new_entry_at_once(alone:
     )
 
     assert ask(alone, DAVE).status == 403
+
+
+@pytest.mark.promise("masked-everywhere")
+@pytest.mark.parametrize("word", ["held", "allowed"])
+def test_a_kept_answer_is_masked_by_the_rules_of_the_moment_it_is_given(alone: World, word: str) -> None:
+    rule = {
+        "name": "held-words",
+        "action": "hold",
+        "match": {"tools": ["echo"], "arguments": [{"path": "text", "contains_text": "held"}]},
+        "approval": {"require": {"any_of": [{"groups": ["dba"], "count": 1}]}},
+    }
+    publish(alone, rules=[rule], masking=[])
+    arguments = {"text": f"{word}: ada@example.com", "marker": marker()}
+    if word == "held":
+        dave = alone.caller(DAVE).begin("echo", arguments, idempotency_key="k-1")
+        alone.approve(dave.approval_id)
+        first = dave.answer()
+    else:
+        first = alone.caller(DAVE).call("echo", arguments, idempotency_key="k-1")
+    assert "ada@example.com" in first.said
+
+    publish(alone, rules=[rule], masking=[{"name": "people", "detectors": ["email"], "replace": "label"}])
+    again = alone.caller(DAVE).call("echo", arguments, idempotency_key="k-1")
+
+    assert again.said == f"{word}: [email]"
+    assert alone.upstream.executions["echo"] == 1
