@@ -195,5 +195,8 @@ class Sequencer:
             self._wake.wait(self._period)
             self._wake.clear()
         with contextlib.suppress(Exception):
+            # What was committed last, such as the end of the process; where this fails, the next start goes on.
+            self.run_once()
+        with contextlib.suppress(Exception):
             self.resign()
             store.current().close()

@@ -1,10 +1,10 @@
 """The whole world around one real gateway: its process, an issuer, upstreams that are watched, and the cast at work.
 
-    with world(folder, {"orders-db": upstream}, text) as here:
-        dave = here.caller(DAVE)
-        held = dave.begin("query", {"sql": "delete from orders", "marker": marker()})
-        here.decide(held.approval_id, "approve")
-        assert held.answer().is_error is False
+with world(folder, {"orders-db": upstream}, text) as here:
+    dave = here.caller(DAVE)
+    held = dave.begin("query", {"sql": "delete from orders", "marker": marker()})
+    here.decide(held.approval_id, "approve")
+    assert held.answer().is_error is False
 """
 
 from __future__ import annotations
@@ -125,7 +125,7 @@ class World:
         return str(self.stored.value("SELECT attached_to FROM approvals_approvalrequest WHERE id = ?", approval))
 
     def noticed(self) -> None:
-        """Return when the gateway has noticed everything that reached its sockets before, such as a caller's leaving."""
+        """Return when the gateway has noticed all that reached its sockets before, such as a caller's leaving."""
         for _ in range(3):
             httpx.get(f"{self.gateway.url}/healthz", timeout=GUARD, trust_env=False).raise_for_status()
 

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-import json
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from tests import people
+from tests.blocks import connection, one_dba, spelled_out, word_rule
 from tests.issuer import CLIENT_ID, CLIENT_SECRET, FakeIssuer, running_issuer
 from tests.upstream import FakeUpstream, running
 from tests.world import World, world
 
 SECRET = "upstream-credential-Zq7vKx2mW9"
 SESSION = "upstream-session-hT4nRb8sJc"
-SHORT = 1  # seconds after which something may expire or lapse here
+SHORT = "1s"  # after which something may expire or lapse here
 
 # connection: options of its upstream, and what differs in its configuration
 CONNECTIONS: dict[str, tuple[dict[str, bool], dict[str, Any]]] = {
@@ -31,31 +31,20 @@ CONNECTIONS: dict[str, tuple[dict[str, bool], dict[str, Any]]] = {
 
 
 def rules() -> list[dict[str, Any]]:
-    """Return the rules of the shared gateway: a word in `sql` or `text` says what shall happen."""
-    one_dba = {"require": {"any_of": [{"groups": ["dba"], "count": 1}]}, "expires_after": "30m"}
-    hasty = {**one_dba, "expires_after": f"{SHORT}s"}
-    forgetful = {**one_dba, "collect_within": f"{SHORT}s"}
+    """Return the rules of the shared gateway: a word in the arguments says what shall happen."""
+    message = "Changing the schema is not allowed here."
+    slow = {"tools": ["slow"], "connections": ["quick"]}
     return [
-        _rule("never-drop", "deny", r"(?i)\b(drop|truncate)\b", message="Changing the schema is not allowed here."),
-        _rule("writes-need-a-dba", "hold", r"(?i)\b(delete|update)\b", approval=one_dba),
-        _rule("hasty", "hold", r"\bhasty\b", approval=hasty),
-        _rule("forgetful", "hold", r"\bforgetful\b", approval=forgetful),
-        _rule("one-of-the-crew", "hold", r"\bcrew\b", approval=_of_crew(1)),
-        _rule("two-of-the-crew", "hold", r"\bpair\b", approval=_of_crew(2)),
-        _rule("explain-yourself", "hold", r"\bexplain yourself\b", approval={**one_dba, "reason": "required"}),
-        {
-            "name": "slow-needs-a-dba",
-            "action": "hold",
-            "match": {"tools": ["slow"], "connections": ["quick"]},
-            "approval": one_dba,
-        },
+        word_rule("never-drop", "deny", r"(?i)\b(drop|truncate)\b", message=message),
+        word_rule("writes-need-a-dba", "hold", r"(?i)\b(delete|update)\b", approval=one_dba()),
+        word_rule("hasty", "hold", r"\bhasty\b", approval=one_dba(expires_after=SHORT)),
+        word_rule("forgetful", "hold", r"\bforgetful\b", approval=one_dba(collect_within=SHORT)),
+        word_rule("one-of-the-crew", "hold", r"\bcrew\b", approval=_of_crew(1)),
+        word_rule("two-of-the-crew", "hold", r"\bpair\b", approval=_of_crew(2)),
+        word_rule("explain-yourself", "hold", r"\bexplain yourself\b", approval=one_dba(reason="required")),
+        {"name": "slow-needs-a-dba", "action": "hold", "match": slow, "approval": one_dba()},
         {"name": "no-failing", "action": "deny", "match": {"tools": ["fail"], "connections": ["narrow"]}},
     ]
-
-
-def _rule(name: str, action: str, word: str, **more: Any) -> dict[str, Any]:
-    match = {"arguments": [{"path": "**", "matches": word}]}
-    return {"name": name, "action": action, "match": match, **more}
 
 
 def _of_crew(count: int) -> dict[str, Any]:
@@ -85,24 +74,16 @@ def crew(url: str) -> dict[str, Any]:
 
 
 def connections(upstreams: dict[str, FakeUpstream]) -> dict[str, Any]:
-    """Return the block `connections` for these upstreams."""
-    usual = {
-        "labels": {"env": "prod"},
-        "access": [{"groups": ["corp/engineering", "github/deployers"], "tools": ["*"]}],
-        "credential": {"header": "Authorization", "prefix": "Bearer ", "value": "env:UPSTREAM_TOKEN"},
-        "default": "allow",
+    """Return the block `connections` for these upstreams, with two that reach none."""
+    secret = {"header": "Authorization", "prefix": "Bearer ", "value": "env:UPSTREAM_TOKEN"}
+    made = {
+        name: connection(upstream.url, credential=secret, **CONNECTIONS[name][1])
+        for name, upstream in upstreams.items()
     }
-    made = {name: {**usual, "url": upstream.url, **CONNECTIONS[name][1]} for name, upstream in upstreams.items()}
     # Nothing listens on port 1, and the other's credential was never set.
-    dead = {**usual, "url": "http://127.0.0.1:1/mcp"}
-    bare = {**usual, "url": upstreams[people.CONNECTION].url, "credential": {"header": "X-Key", "value": "env:NOT_SET"}}
-    return {**made, "dead": dead, "bare": bare}
-
-
-def spelled_out(**blocks: Any) -> dict[str, Any]:
-    """Return the blocks without shared parts, which YAML would write as anchors: holdgate.yaml knows none."""
-    copied: dict[str, Any] = json.loads(json.dumps(blocks))
-    return copied
+    unset = {"header": "X-Key", "value": "env:NOT_SET"}
+    bare = connection(upstreams[people.CONNECTION].url, credential=unset)
+    return {**made, "dead": connection("http://127.0.0.1:1/mcp"), "bare": bare}
 
 
 @pytest.fixture(scope="session")
@@ -117,9 +98,7 @@ def issuer() -> Iterator[FakeIssuer]:
 def here(issuer: FakeIssuer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """The shared gateway, running. Tests keep apart by markers; whoever changes its policy uses another one."""
     with contextlib.ExitStack() as stack:
-        upstreams = {
-            name: stack.enter_context(running(**options)) for name, (options, _) in CONNECTIONS.items()
-        }
+        upstreams = {name: stack.enter_context(running(**options)) for name, (options, _) in CONNECTIONS.items()}
         blocks = {"connections": connections(upstreams), "rules": rules(), **crew(issuer.url)}
         text = people.config_yaml(issuer.url, "", **spelled_out(**blocks))
         folder = tmp_path_factory.mktemp("shared")

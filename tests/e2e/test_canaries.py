@@ -1,4 +1,4 @@
-"""Secrets and personal data planted wherever something can be planted, and looked for wherever anything is kept or said."""
+"""Secrets and personal data planted wherever that can be done, and looked for wherever anything is kept or said."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from tests.line import JSON_ONLY, Answer, Line
+from tests.line import Answer, Line
 from tests.people import ALICE, CONNECTION, DAVE, GRACE
 from tests.stored import opened
 from tests.upstream_tools import ROWS

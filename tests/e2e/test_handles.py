@@ -117,9 +117,7 @@ def test_an_approval_id_carries_no_other_call(here: World, other: str) -> None:
     asked = here.caller(DAVE).call("query", {**ARGUMENTS, "marker": mark}, prefer="wait=0").approval["id"]
     here.approve(asked)
 
-    caller = here.caller(
-        AGENT if other == "caller" else DAVE, "quick" if other == "connection" else "orders-db"
-    )
+    caller = here.caller(AGENT if other == "caller" else DAVE, "quick" if other == "connection" else "orders-db")
     sql = "delete from everything" if other == "arguments" else ARGUMENTS["sql"]
     answer = caller.call("query", {"sql": sql, "marker": mark}, holdgate_approval=asked, prefer="wait=0")
 

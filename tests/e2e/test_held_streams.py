@@ -1,4 +1,4 @@
-"""A held call as an event stream: signs of life, expiry, callers that leave and come back, and what is kept for them."""
+"""A held call as an event stream: signs of life, expiry, callers who leave and come back, what is kept for them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The official Python SDK's client in both eras, pointed at the gateway instead of the server. Nothing else is changed."""
+"""The official Python SDK's client in both eras, pointed at the gateway instead of the server: nothing else changed."""
 
 from __future__ import annotations
 

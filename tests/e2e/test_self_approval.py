@@ -37,7 +37,6 @@ MATRIX: dict[str, tuple[Speaker, Speaker, int]] = {
 }
 
 
-
 @pytest.mark.parametrize("decider", MATRIX)
 def test_who_may_decide_what_whom_asked(here: World, decider: str) -> None:
     asks, decides, status = MATRIX[decider]

@@ -1,0 +1,124 @@
+"""`manage.py verify` on the record of a real gateway: sound, and then tampered with by the owner of the database."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from tests import people
+from tests.blocks import connection, one_dba, spelled_out, word_rule
+from tests.issuer import FakeIssuer
+from tests.people import CONNECTION, DAVE
+from tests.stored import Stored, copied
+from tests.upstream import running
+from tests.world import World, marker, until, world
+
+pytestmark = pytest.mark.promise("provable")
+
+UNDER_PROOF = "SELECT count(*) FROM mcp_sessions_logindex"
+
+
+@pytest.fixture(scope="module")
+def left(issuer: FakeIssuer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """A stopped gateway that has an allowed, a blocked and a held call behind it, and several checkpoints."""
+    with contextlib.ExitStack() as stack:
+        upstream = stack.enter_context(running())
+        rules = [word_rule("hold", "hold", "delete", approval=one_dba()), word_rule("deny", "deny", "drop")]
+        blocks = spelled_out(connections={CONNECTION: connection(upstream.url)}, rules=rules)
+        folder = tmp_path_factory.mktemp("proof")
+        text = people.config_yaml(issuer.url, "", **blocks)
+        made = stack.enter_context(world(folder, issuer, {CONNECTION: upstream}, text))
+        made.start()
+        for sql in ("select 1", "drop table x", "delete from x"):
+            held = made.caller(DAVE).begin("query", {"sql": sql, "marker": marker()})
+            if sql.startswith("delete"):
+                made.approve(held.approval_id)
+            held.answer()
+            until(lambda: _entries(made) == int(made.stored.value(UNDER_PROOF)), "the sequencer to catch up")
+        assert made.gateway.stop() == 0
+        yield made
+
+
+def _entries(made: World) -> int:
+    return int(made.stored.value("SELECT count(*) FROM mcp_sessions_entry"))
+
+
+def test_the_record_of_a_stopped_gateway_is_sound_to_the_last_entry(left: World) -> None:
+    found = left.gateway.manage("verify", check=False)
+
+    assert found.returncode == 0, found.stdout + found.stderr
+    assert found.stdout.startswith(f"verified {_entries(left)} entries"), found.stdout
+
+
+def _change_a_byte(stored: Stored) -> None:
+    entry, leaf = _middle(stored)
+    changed = leaf.replace(b'"tool":"query"', b'"tool":"fuery"')
+    assert changed != leaf
+    stored.rows("UPDATE mcp_sessions_entry SET leaf = ? WHERE id = ?", changed, entry)
+
+
+def _delete_a_row(stored: Stored) -> None:
+    entry, _ = _middle(stored)
+    stored.rows("DELETE FROM mcp_sessions_logindex WHERE entry_id = ?", entry)
+    stored.rows("DELETE FROM mcp_sessions_entry WHERE id = ?", entry)
+
+
+def _cut_the_tail(stored: Stored) -> None:
+    """Bring the database back to an earlier checkpoint, in every table: by itself it is whole."""
+    size = stored.value("SELECT size FROM mcp_sessions_checkpoint ORDER BY size LIMIT 1 OFFSET 1")
+    stored.rows("DELETE FROM mcp_sessions_checkpoint WHERE size > ?", size)
+    stored.rows("DELETE FROM mcp_sessions_logindex WHERE log_index >= ?", size)
+    kept = "(SELECT entry_id FROM mcp_sessions_logindex)"
+    gone = f"(SELECT leaf_hash FROM mcp_sessions_entry WHERE id NOT IN {kept})"
+    stored.rows(f"DELETE FROM mcp_sessions_payload WHERE leaf_hash IN {gone}")
+    stored.rows(f"DELETE FROM mcp_sessions_entry WHERE id NOT IN {kept}")
+
+
+def _change_a_payload(stored: Stored) -> None:
+    ((commitment, body),) = stored.rows(
+        "SELECT commitment, body FROM mcp_sessions_payload WHERE name = 'answer' ORDER BY commitment LIMIT 1"
+    )
+    stored.rows("UPDATE mcp_sessions_payload SET body = ? WHERE commitment = ?", body + b" ", commitment)
+
+
+def _middle(stored: Stored) -> tuple[int, bytes]:
+    """Return the first intent of a tool call: id and leaf."""
+    rows = stored.rows(
+        "SELECT id, leaf FROM mcp_sessions_entry WHERE kind = 'call.intent' AND tool = 'query' ORDER BY id"
+    )
+    return rows[0]
+
+
+TAMPERINGS: dict[str, tuple[Callable[[Stored], None], str]] = {
+    "a changed byte": (_change_a_byte, "altered"),
+    "a deleted row": (_delete_a_row, "deleted"),
+    "a cut tail": (_cut_the_tail, "truncated"),
+    "a changed payload": (_change_a_payload, "payload"),
+}
+
+
+@pytest.mark.parametrize("tampering", TAMPERINGS)
+def test_what_the_owner_of_the_database_changes_is_found(left: World, tampering: str) -> None:
+    tamper, kind = TAMPERINGS[tampering]
+    with copied(left.gateway) as (copy, stored):
+        stored.drop_guards()
+        tamper(stored)
+
+        found = copy.manage("verify", check=False)
+
+    assert found.returncode == 1, found.stdout + found.stderr
+    assert any(line.startswith(kind) for line in found.stdout.splitlines()), found.stdout
+
+
+def test_the_tables_refuse_to_be_changed_while_their_guards_stand(left: World) -> None:
+    columns = {"entry": "kind", "logindex": "entry_id", "checkpoint": "note", "payload": "name"}
+    changes = [f"UPDATE mcp_sessions_{table} SET {column} = {column}" for table, column in columns.items()]
+    # Payloads may go: that is how a value is erased.
+    changes += [f"DELETE FROM mcp_sessions_{table}" for table in columns if table != "payload"]
+
+    with copied(left.gateway) as (_, stored):
+        for change in changes:
+            with pytest.raises(Exception, match="append-only"):
+                stored.rows(change)
