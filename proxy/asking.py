@@ -88,7 +88,7 @@ class Asking:
         """The caller left while the request was being committed; nobody waits for it."""
         with contextlib.suppress(CallFailed):
             await opening
-        self._detach(exchange)
+        await self._let_go(exchange)
 
     async def _open(self, exchange: Exchange, hold: Hold) -> ApprovalRequest | None:
         snapshot = exchange.snapshot
@@ -175,9 +175,12 @@ class Asking:
         return usual if exchange.accepts_stream else min(usual, SILENT_SECONDS)
 
     def _detach(self, exchange: Exchange) -> None:
+        self._background.run(self._let_go(exchange))
+
+    async def _let_go(self, exchange: Exchange) -> None:
         if exchange.approval_id:
             process = self._house.journal.process_id
-            self._background.run(in_database(lambda: holding.detach(exchange.approval_id, process)))
+            await in_database(lambda: holding.detach(exchange.approval_id, process))
 
     async def claim(self, exchange: Exchange, hold: Hold) -> Moved | Settled | Permit:
         """Take the approved request for its one execution, judged again under the policy of this moment."""
