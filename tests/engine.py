@@ -276,7 +276,7 @@ class Later:
 
 
 def wait_until_one_is_blocked(by: str = "transactionid") -> None:
-    """Block until a session waits for a lock of this kind; SQLite, where one writes at a time, shows nobody who waits."""
+    """Block until a session waits for a lock of this kind; SQLite shows nobody who waits."""
     deadline = time.monotonic() + GUARD
     while connection.vendor == "postgresql":
         with connection.cursor() as cursor:

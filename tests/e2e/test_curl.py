@@ -35,9 +35,10 @@ class Shell:
         fields = [f"Authorization: Bearer {line.token}", "Content-Type: application/json", "Accept: application/json"]
         # Read from stdin: what stands on a command line can be read by every user of the machine.
         settings = "\n".join(f"header = {json.dumps(field)}" for field in [*fields, *headers])
+        quiet = ["--silent", "--show-error", "--noproxy", "*", "--max-time", str(GUARD)]
+        told = ["--write-out", "\n%{http_code} %{content_type}"]
         done = subprocess.run(
-            [program(), "--silent", "--show-error", "--noproxy", "*", "--config", "-", "--data-raw", body]
-            + ["--max-time", str(GUARD), "--write-out", "\n%{http_code} %{content_type}", line.url],
+            [program(), *quiet, *told, "--config", "-", "--data-raw", body, line.url],
             input=settings,
             capture_output=True,
             text=True,

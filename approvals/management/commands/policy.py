@@ -10,16 +10,18 @@ from typing import TYPE_CHECKING, Any
 
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError
+from django.db.models import Q
 
 from approvals.config.document import diff, dump
 from approvals.config.loader import ConfigError, load
-from approvals.drafts import apply_text, preview
-from approvals.models import ConfigItem, Person
+from approvals.drafts import apply_text, items_of, preview
+from approvals.models import ConfigItem, Person, PolicyRevision
 from approvals.policy import Policy, local_groups
 from approvals.publication import Policies
 from approvals.runtime import runtime, shut_down
 from approvals.standing import caller_of
 from approvals.verdicts import Call, Caller, Hold
+from sessions.journal import RecordUnavailable
 
 if TYPE_CHECKING:
     from approvals.config.schema import Config
@@ -40,7 +42,8 @@ class Command(BaseCommand):
         test = actions.add_parser("test", help="print the verdict on one call")
         test.add_argument("connection")
         test.add_argument("tool")
-        test.add_argument("--args", default="{}", help="the arguments, as JSON")
+        # Django takes the name `args` for itself.
+        test.add_argument("--args", dest="arguments", default="{}", help="the arguments, as JSON")
         test.add_argument("--as", dest="who", default="", help="e-mail or name of a person, or iss|sub")
         test.add_argument("--group", action="append", default=[], help="a group of the caller; may come again")
         test.add_argument("--kind", default="person", choices=["person", "agent", "ci"])
@@ -48,11 +51,14 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
+            PolicyRevision.objects.exists()  # what is not migrated is said in one line, before anything is begun
             code = getattr(self, f"_{options['action']}")(options)
         except ConfigError as error:
             raise CommandError("\n".join(str(problem) for problem in error.problems), returncode=2) from error
         except (OSError, UnicodeDecodeError) as error:
             raise CommandError(str(error), returncode=2) from error
+        except RecordUnavailable as error:
+            raise CommandError(f"{error}; nothing was changed", returncode=2) from error
         except DatabaseError as error:
             message = "the database is not migrated or not reachable; run `manage.py migrate` first"
             raise CommandError(message, returncode=2) from error
@@ -64,11 +70,13 @@ class Command(BaseCommand):
         return 0
 
     def _diff(self, options: dict[str, Any]) -> int:
-        wanted = preview(_read(options["file"]), prune=options["prune"])
+        text = _read(options["file"])
+        wanted = preview(text, prune=options["prune"])
         changes = diff(_in_force(), wanted)
         for change in changes:
             self.stdout.write(str(change))
-        for kind, name in sorted(_admin_made()):
+        staying = set() if options["prune"] else _admin_made() - items_of(load(text)).keys()
+        for kind, name in sorted(staying):
             self.stdout.write(f"{kind} {name} was made in the admin and stays")
         if not changes:
             self.stdout.write("equal")
@@ -90,7 +98,7 @@ class Command(BaseCommand):
         config = load(_read(options["config"])) if options["config"] else _in_force()
         policy = Policy.compile(config)
         try:
-            arguments = json.loads(options["args"])
+            arguments = json.loads(options["arguments"])
         except ValueError as error:
             raise CommandError(f"--args is not JSON: {error}", returncode=2) from error
         call = Call(
@@ -119,19 +127,20 @@ def _in_force() -> Config:
     return Policies().reload().policy.config
 
 
-def _admin_made() -> list[tuple[str, str]]:
+def _admin_made() -> set[tuple[str, str]]:
     made = ConfigItem.objects.filter(owner=ConfigItem.Owner.ADMIN, enabled=True)
-    return list(made.values_list("kind", "name"))
+    return set(made.values_list("kind", "name"))
 
 
 def _caller(options: dict[str, Any], policy: Policy) -> Caller:
     """Return who the call is tried as: a known person, an account by iss|sub, or nobody in particular."""
-    who: str = options["who"]
-    person = Person.objects.filter(email=who).first() or Person.objects.filter(display=who).first() if who else None
-    if person is not None:
-        return caller_of(person, policy)
+    who, further = options["who"], frozenset(options["group"])
     iss, _, sub = who.partition("|")
+    known = Person.objects.filter(Q(email=who) | Q(display=who) | Q(iss=iss, sub=sub)) if who else Person.objects.none()
+    person = known.order_by("created_at").first() if options["kind"] == "person" else None
+    if person is not None:
+        caller = caller_of(person, policy)
+        return caller.with_groups(caller.groups | further)
     issuer = next((entry.name for entry in policy.config.issuers if entry.issuer == iss), "")
     caller = Caller(iss=iss, sub=sub, kind=options["kind"], issuer=issuer)
-    groups = local_groups(policy.config, caller) | frozenset(options["group"])
-    return Caller(iss=iss, sub=sub, kind=options["kind"], issuer=issuer, groups=groups)
+    return caller.with_groups(local_groups(policy.config, caller) | further)
