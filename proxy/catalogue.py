@@ -18,7 +18,7 @@ from approvals import keys
 from masking import documents
 from masking.schemas import required_names
 from proxy.answers import Kind, classify
-from proxy.errors import Fault, UpstreamInvalid
+from proxy.errors import Fault, UpstreamInvalid, UpstreamTimeout
 from proxy.faults import CallFailed, record_unavailable
 from proxy.mcp import CAPABILITIES_KEY, VERSION_KEY
 from proxy.recording import entry, request_payloads
@@ -30,13 +30,16 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from approvals.runtime import Runtime
+    from proxy.background import Background
     from proxy.exchange import Exchange
     from proxy.transport import Transport
 
 MOST_PAGES = 100
 LIST_AGAIN_SECONDS = 5.0
 MOST_TOOLS = 10_000
-RECOVER_AFTER = 120.0
+# Seconds beyond the connection's own time after which a listing without an end counts as interrupted.
+RECOVERY_MARGIN = 40.0
+_TOO_SLOW = "The upstream did not list its tools in time."
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +53,10 @@ class Tool:
 class Catalogue:
     """The tool definitions of every connection that this process has listed. Bounded by the configuration."""
 
-    def __init__(self, house: Runtime, transport: Transport) -> None:
+    def __init__(self, house: Runtime, transport: Transport, background: Background) -> None:
         self._house = house
         self._transport = transport
+        self._background = background
         self._tools: dict[str, Mapping[str, Tool]] = {}
         self._listed: dict[str, float] = {}
         self._locks: dict[str, asyncio.Lock] = {}
@@ -82,29 +86,59 @@ class Catalogue:
         self._tools.pop(connection, None)
 
     async def _list_once(self, exchange: Exchange, seen: Mapping[str, Tool] | None) -> Mapping[str, Tool]:
-        """List the tools, once for all calls that wait for the same list."""
+        """List the tools, once for all calls that wait for the same list.
+
+        With a server that hangs, nobody waits for the attempts of all who came before: each waits for one.
+        """
         name = exchange.connection_name
-        async with self._locks.setdefault(name, asyncio.Lock()):
+        turn = self._locks.setdefault(name, asyncio.Lock())
+        try:
+            async with asyncio.timeout(exchange.connection.timeout):
+                await turn.acquire()
+        except TimeoutError as error:
+            raise await self._refused(exchange, UpstreamTimeout(_TOO_SLOW)) from error
+        try:
             tools = self._tools.get(name)
             if tools is None or tools is seen:
                 tools = self._tools[name] = await self._list(exchange)
             return tools
+        finally:
+            turn.release()
 
     async def _list(self, exchange: Exchange) -> Mapping[str, Tool]:
         call_id = uuid7()
         try:
-            await self._record(exchange, call_id, "call.intent", {"by": "gateway"}, RECOVER_AFTER)
+            recover_after = exchange.connection.timeout + RECOVERY_MARGIN
+            await self._record(exchange, call_id, "call.intent", {"by": "gateway"}, recover_after)
             try:
-                tools = await self._pages(exchange)
+                tools = await self._in_time(exchange)
             except Fault as fault:
                 facts = {"executed": fault.executed, "reason": fault.reason}
                 await self._record(exchange, call_id, "call.failed", facts)
                 raise await self._unlisted(exchange, fault) from fault
+            except asyncio.CancelledError:
+                cancelled = self._record(exchange, call_id, "call.cancelled", {"executed": "unknown"})
+                self._background.run(cancelled)
+                raise
             await self._record(exchange, call_id, "call.result", {"executed": "true", "tools": _summary(tools)})
         except RecordUnavailable as error:
             raise record_unavailable(exchange.call_id, "false") from error
         self._listed[exchange.connection_name] = time.monotonic()
         return tools
+
+    async def _in_time(self, exchange: Exchange) -> dict[str, Tool]:
+        """Read all pages, within the time that the connection gives one call."""
+        try:
+            async with asyncio.timeout(exchange.connection.timeout):
+                return await self._pages(exchange)
+        except TimeoutError as error:
+            raise UpstreamTimeout(_TOO_SLOW) from error
+
+    async def _refused(self, exchange: Exchange, fault: Fault) -> CallFailed:
+        try:
+            return await self._unlisted(exchange, fault)
+        except RecordUnavailable:
+            return record_unavailable(exchange.call_id, "false")
 
     async def _unlisted(self, exchange: Exchange, fault: Fault) -> CallFailed:
         """Record the refusal of the call that was asked for and return it: only its tool was looked up, nothing ran."""
@@ -136,7 +170,11 @@ class Catalogue:
         cursor: str | None = None
         for _ in range(MOST_PAGES):
             result = await self._page(exchange, cursor)
-            for definition in result.get("tools") or []:
+            listed = result.get("tools") or []
+            if not isinstance(listed, list):
+                msg = "The upstream's list of tools is none."
+                raise UpstreamInvalid(msg)
+            for definition in listed:
                 if isinstance(definition, dict) and isinstance(definition.get("name"), str):
                     tools[definition["name"]] = _tool(definition)
             cursor = result.get("nextCursor")

@@ -31,7 +31,7 @@ class GatewaySteps:
         self, house: Runtime, transport: Transport, sessions: LegacySessions, background: Background
     ) -> None:
         self._transport = transport
-        catalogue = Catalogue(house, transport)
+        catalogue = Catalogue(house, transport, background)
         self._judging = Judging(house, catalogue)
         self._forwarding = Forwarding(house, transport, sessions, background)
         requests = ServerRequests(house, transport, background)
