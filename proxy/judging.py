@@ -45,8 +45,6 @@ KNOWN_METHODS = frozenset(
         "subscriptions/listen",
         "tasks/get",
         "tasks/result",
-        "tasks/list",
-        "tasks/update",
         "tasks/cancel",
         "notifications/initialized",
         "notifications/cancelled",
@@ -55,6 +53,9 @@ KNOWN_METHODS = frozenset(
         "notifications/tasks/status",
     }
 )
+# Never passed on, whatever the mode. To the upstream all callers are one, so it would list the tasks of all of them;
+# and what a task is told later are arguments that nobody judged.
+CLOSED_METHODS = frozenset({"tasks/list", "tasks/update"})
 _NO_ACCESS = Block(message="There is no such connection, or you may not use it.", reason="forbidden", by="connection")
 
 
@@ -94,6 +95,8 @@ class Judging:
             # Requests of servers never reach a caller here, so there is nothing to respond to.
             return Block(message="No request of a server is open.", by="default")
         method = exchange.message.method
+        if method in CLOSED_METHODS:
+            return Block(message="The method is closed on this gateway.", by="default")
         if method in KNOWN_METHODS or exchange.connection.mode == "observe":
             return Allow()
         return Block(message="The method is unknown here.", by="default")

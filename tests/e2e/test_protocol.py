@@ -51,6 +51,14 @@ def test_an_unknown_method_is_a_protocol_error_and_goes_nowhere(here: World, era
     assert b"shop/refund" not in b"".join(seen.body for seen in here.upstream.requests)
 
 
+@pytest.mark.parametrize("method", ["tasks/list", "tasks/update"])
+def test_tasks_of_other_callers_cannot_be_listed_nor_told_anything(here: World, method: str) -> None:
+    answer = here.caller(DAVE).ask(method, {"taskId": marker()})
+
+    assert answer.body["error"]["code"] == -32601
+    assert method.encode() not in b"".join(seen.body for seen in here.upstream.requests)
+
+
 def test_each_element_of_a_batch_is_judged_alone(here: World) -> None:
     caller, marks = here.caller(DAVE), [marker() for _ in range(3)]
     batch = [
