@@ -8,19 +8,13 @@ from pathlib import Path
 import pytest
 
 from approvals.config import loader
-from tests.house import sources
+from tests.house import pages, sources
 
 README = (sources.ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def test_the_configuration_in_the_readme_loads() -> None:
-    block = re.search(r"```yaml\n(.*?)```", README, re.DOTALL)
-    assert block is not None
-    indent = re.match(r" *", block[1])
-    assert indent is not None
-    text = "".join(line.removeprefix(indent[0]) for line in block[1].splitlines(keepends=True))
-
-    assert list(loader.load(text).connections) == ["orders-db"]
+    assert [list(loader.load(block).connections) for block in pages.blocks(pages.README, "yaml")] == [["notes"]]
 
 
 @pytest.mark.parametrize("target", sorted(set(re.findall(r"(?:^|`)make ([a-z]+)", README, re.MULTILINE))))
