@@ -3,7 +3,9 @@ HTTP, where it is checked again who may see it."""
 
 from __future__ import annotations
 
+import asyncio
 import weakref
+from collections.abc import Iterable
 from typing import Any
 
 from channels.generic.websocket import AsyncJsonWebsocketConsumer
@@ -15,6 +17,7 @@ from approvals.waiting import Waiting
 
 UNAUTHENTICATED = 4401
 FOREIGN = 4403
+MOST_NEWS = 1000
 
 _open: weakref.WeakSet[InboxConsumer] = weakref.WeakSet()
 _listening: weakref.WeakSet[Waiting] = weakref.WeakSet()
@@ -23,8 +26,7 @@ _listening: weakref.WeakSet[Waiting] = weakref.WeakSet()
 async def _tell(ids: tuple[str, ...]) -> None:
     """Pass a hint on to every open page of this process."""
     for page in list(_open):
-        for approval_id in ids:
-            await page.send_json({"id": approval_id})
+        page.hint(ids)
 
 
 def _listen() -> None:
@@ -37,6 +39,25 @@ def _listen() -> None:
 
 class InboxConsumer(AsyncJsonWebsocketConsumer):
     """One open page of a signed-in person."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._news: set[str] = set()
+        self._telling: asyncio.Task[None] | None = None
+
+    def hint(self, ids: Iterable[str]) -> None:
+        """Send these ids as soon as the page takes them. A page that does not read keeps nobody else waiting."""
+        if len(self._news) < MOST_NEWS:  # beyond it looks for itself, every ten seconds
+            self._news.update(ids)
+        if self._telling is None or self._telling.done():
+            self._telling = asyncio.ensure_future(self._tell_news())
+
+    async def _tell_news(self) -> None:
+        try:
+            while self._news:
+                await self.send_json({"id": self._news.pop()})
+        except OSError:  # the page is gone; its disconnect follows
+            _open.discard(self)
 
     async def connect(self) -> None:
         """Accept signed-in people from our own pages.
@@ -61,6 +82,8 @@ class InboxConsumer(AsyncJsonWebsocketConsumer):
     async def disconnect(self, code: int) -> None:
         """Forget the page."""
         _open.discard(self)
+        if self._telling is not None:
+            self._telling.cancel()
 
     async def receive_json(self, content: Any, **kwargs: Any) -> None:
         """Ignore whatever a page says: it has nothing to say here."""
