@@ -12,11 +12,15 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 
 from approvals.reachability import unreachable_quorums
 from approvals.runtime import runtime
+from sessions.journal import RecordUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from approvals.policy import Policy
+
 WRITER_SECONDS = 5.0
+GAPS_SECONDS = 30.0
 
 
 def healthz(request: HttpRequest) -> HttpResponse:
@@ -31,9 +35,28 @@ def readyz(request: HttpRequest) -> JsonResponse:
     body = {
         "ready": ready,
         "checks": checks,
-        "quorum": unreachable_quorums(runtime().policies.current.policy) if ready else [],
+        "quorum": _gaps.of(runtime().policies.current.policy) if ready else [],
     }
     return JsonResponse(body, status=200 if ready else 503)
+
+
+class _Gaps:
+    """What was found of the quorums, for a while: it takes a look at everybody, and anybody may ask."""
+
+    def __init__(self) -> None:
+        self._found: list[str] = []
+        self._of: Policy | None = None
+        self._until = 0.0
+
+    def of(self, policy: Policy) -> list[str]:
+        """Return one sentence for each hold that nobody could decide."""
+        if self._of is not policy or time.monotonic() >= self._until:
+            self._found, self._of = unreachable_quorums(policy), policy
+            self._until = time.monotonic() + GAPS_SECONDS
+        return self._found
+
+
+_gaps = _Gaps()
 
 
 def _outcome(check: Callable[[], str]) -> str:
@@ -41,12 +64,24 @@ def _outcome(check: Callable[[], str]) -> str:
         return check()
     except DatabaseError as error:
         return f"the database does not answer ({type(error).__name__})"
+    except RecordUnavailable:
+        return "the record does not commit"
+
+
+_is_migrated = False
 
 
 def _migrated() -> str:
+    """Look until it is so, and then no more: reading all migrations is dear, and anybody may ask."""
+    global _is_migrated
+    missing = 0 if _is_migrated else _missing_migrations()
+    _is_migrated = not missing
+    return "ok" if not missing else f"{missing} migrations are missing; run manage.py migrate"
+
+
+def _missing_migrations() -> int:
     executor = MigrationExecutor(connection)
-    missing = executor.migration_plan(executor.loader.graph.leaf_nodes())
-    return "ok" if not missing else f"{len(missing)} migrations are missing; run manage.py migrate"
+    return len(executor.migration_plan(executor.loader.graph.leaf_nodes()))
 
 
 def _configured() -> str:
