@@ -33,7 +33,7 @@ class Size:
 
 
 USUAL = Size(seconds=2.0, rounds=3, streams=10, held=1000, decisions=200, document=1_000_000)
-QUICK = Size(seconds=0.6, rounds=1, streams=2, held=100, decisions=40, document=200_000)
+QUICK = Size(seconds=0.6, rounds=1, streams=2, held=50, decisions=20, document=200_000)
 
 
 def measure(cells: Sequence[str], size: Size, database: str) -> list[Figure]:

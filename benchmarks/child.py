@@ -38,7 +38,7 @@ class Child:
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         if not line:
-            raise RuntimeError(f"{self.process.args} ended with {self.process.wait(GUARD)}")
+            raise RuntimeError(f"{self.process.args!r} ended with {self.process.wait(GUARD)}")
         answer = orjson.loads(line)
         if isinstance(answer, dict) and "fault" in answer:
             raise RuntimeError(answer["fault"])
@@ -108,9 +108,7 @@ async def serve_until_told(port: int) -> None:
 async def commands() -> asyncio.StreamReader:
     """Return standard input as a stream of lines."""
     reader = asyncio.StreamReader()
-    await asyncio.get_running_loop().connect_read_pipe(
-        lambda: asyncio.StreamReaderProtocol(reader), sys.stdin
-    )
+    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
     return reader
 
 

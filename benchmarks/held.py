@@ -25,17 +25,14 @@ def held(world: World, *, count: int, decisions: int) -> list[Figure]:
         do="decide", port=world.gateway.port, count=min(decisions, count), authorization=world.alice
     )
     world.load.ask(do="leave")
-    cell = f"held n={count:,}"
-    caller = decided["caller"]
+    cell, shown = f"held n={count:,}", "p50 {p50:.1f} ms, p99 {p99:.1f} ms"
     return [
         Figure(cell, "memory per held call", f"{each:.1f} KiB", "<= 32 KiB"),
         Figure(cell, "opened", f"{count / opened['seconds']:,.0f}/s"),
         Figure(cell, "processor while they wait", f"{idle:.3f} core"),
-        Figure(cell, "decision sent -> approver answered", "p50 {p50:.1f} ms, p99 {p99:.1f} ms".format(**decided["approver"])),
+        Figure(cell, "decision sent -> approver answered", shown.format(**decided["approver"])),
+        Figure(cell, "decision sent -> call run and answered", shown.format(**decided["caller"])),
         Figure(
-            cell,
-            "decision sent -> call run, caller answered",
-            f"p50 {caller['p50']:.1f} ms, p99 {caller['p99']:.1f} ms",
-            "p50 <= 5 ms, p99 <= 25 ms",
+            cell, "decided -> call run and answered", shown.format(**decided["decided"]), "p50 <= 5 ms, p99 <= 25 ms"
         ),
     ]

@@ -11,6 +11,7 @@ import re
 import statistics
 import time
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 import orjson
@@ -51,19 +52,29 @@ async def calls(
     return {"calls": len(latencies), "seconds": time.perf_counter() - started, **spread(latencies)}
 
 
+@dataclass
+class Heard:
+    """When the first piece of a stream came."""
+
+    first: float = 0.0
+
+    def __call__(self, _chunk: bytes) -> None:
+        self.first = self.first or time.perf_counter()
+
+
 async def streams(port: int, path: str, count: int, masked: bool, authorization: str) -> dict[str, Any]:
     """Read some streams one after the other; `first` is the median time to the first event."""
     connection = await connect(port)
     firsts: list[float] = []
     for _ in range(count):
-        number, heard = next(_numbers), [0.0]
+        number, heard = next(_numbers), Heard()
         started = time.perf_counter()
         body = messages.call(number, messages.STREAM)
         request = messages.request(port, path, body, tool=messages.STREAM, authorization=authorization)
-        status, answer = await connection.ask(request, lambda _, heard=heard: heard.append(time.perf_counter()))
+        status, answer = await connection.ask(request, heard)
         assert status == 200, (status, answer[:300])
         messages.check_stream(answer, number, masked)
-        firsts.append(heard[1] - started)
+        firsts.append(heard.first - started)
     connection.close()
     return {"events": count * messages.EVENTS, "first": statistics.median(firsts) * 1000}
 
@@ -78,6 +89,7 @@ class Held:
     opened: asyncio.Event = field(default_factory=asyncio.Event)
     answered: asyncio.Task[tuple[int, bytes]] | None = None
     answered_at: float = 0.0
+    answered_on: float = 0.0  # by the wall clock, which is the database's too
 
     def heard(self, chunk: bytes) -> None:
         """Note the approval that the first sign of life names."""
@@ -110,19 +122,21 @@ async def hold(port: int, path: str, count: int, authorization: str) -> dict[str
 
 async def _answer(held: Held, request: bytes) -> tuple[int, bytes]:
     answer = await held.connection.ask(request, held.heard)
-    held.answered_at = time.perf_counter()
+    held.answered_at, held.answered_on = time.perf_counter(), time.time()
     return answer
 
 
 async def decide(port: int, count: int, authorization: str) -> dict[str, Any]:
     """Approve some of the held calls one by one.
 
-    Returns, in milliseconds, the time from sending the decision to the caller's whole answer, and to the
-    approver's.
+    Returns, in milliseconds, the time from sending the decision to the approver's answer (`approver`) and to the
+    whole answer of the held call (`caller`), and to the latter from the decision as the database dates it
+    (`decided`).
     """
     connection = await connect(port)
     callers: list[float] = []
     approvers: list[float] = []
+    decided: list[float] = []
     for held in [_held.pop() for _ in range(count)]:
         body = orjson.dumps({"decision": "approve"})
         head = (
@@ -137,10 +151,12 @@ async def decide(port: int, count: int, authorization: str) -> dict[str, Any]:
         assert held.answered is not None
         _, events = await asyncio.wait_for(held.answered, 10)
         callers.append(held.answered_at - started)
+        moment = datetime.fromisoformat(orjson.loads(answer)["decided_at"])
+        decided.append(held.answered_on - moment.timestamp())
         messages.check(_last_event(events), held.number, messages.MASKED, "hold")
         held.connection.close()
     connection.close()
-    return {"caller": spread(callers), "approver": spread(approvers)}
+    return {"caller": spread(callers), "approver": spread(approvers), "decided": spread(decided)}
 
 
 async def leave() -> dict[str, Any]:

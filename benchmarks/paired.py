@@ -42,7 +42,9 @@ def calls(world: World, *, seconds: float, rounds: int) -> list[Figure]:
     rates: dict[int, float] = {}
     for callers in CALLERS:
         measured = [[_round(world, side, callers, seconds) for side in both] for _ in range(rounds)]
-        bare, governed = ({key: statistics.median(one[at][key] for one in measured) for key in measured[0][at]} for at in (0, 1))
+        bare, governed = (
+            {key: statistics.median(one[at][key] for one in measured) for key in measured[0][at]} for at in (0, 1)
+        )
         ratio = statistics.median(one[1]["rate"] / one[0]["rate"] for one in measured)
         rates[callers] = governed["rate"]
         figures += _figures(callers, bare, governed, ratio)

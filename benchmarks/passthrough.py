@@ -22,9 +22,9 @@ from proxy.upstream import Upstream, UpstreamRequest
 class PassThrough:
     """A bare ASGI callable that sends on what comes."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, upstream: Upstream) -> None:
         self._url = url
-        self._upstream = Upstream()
+        self._upstream = upstream
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] != "http":
@@ -55,9 +55,11 @@ async def _start(send: Any, content_type: bytes, *headers: tuple[bytes, bytes]) 
 
 
 async def _serve(url: str) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
+    async with Upstream() as upstream:
+        application = PassThrough(url, upstream)
+        listener = socket.create_server(("127.0.0.1", 0))
         config = uvicorn.Config(
-            PassThrough(url), http="httptools", ws="none", lifespan="off", log_config=None, access_log=False
+            application, http="httptools", ws="none", lifespan="off", log_config=None, access_log=False
         )
         server = uvicorn.Server(config)
         serving = asyncio.create_task(server.serve(sockets=[listener]))

@@ -20,6 +20,8 @@ def table(figures: list[Figure]) -> str:
     rows = [("cell", "what", "figure", "target")]
     rows += [(figure.cell, figure.what, figure.value, figure.target) for figure in figures]
     widths = [max(len(row[column]) for row in rows) for column in range(4)]
-    lines = ["| " + " | ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)) + " |" for row in rows]
+    lines = [
+        "| " + " | ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)) + " |" for row in rows
+    ]
     lines.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")
     return "\n".join(lines)

@@ -7,6 +7,7 @@ import json
 import os
 import platform
 import tempfile
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -114,8 +115,20 @@ def machine(database: str) -> str:
         ),
         platform.machine(),
     )
-    cores = len(os.sched_getaffinity(0))
-    return f"{cores} x {cpu}, {platform.system()} {platform.release()}, Python {platform.python_version()}, {store(database)}"
+    cores, load = len(os.sched_getaffinity(0)), os.getloadavg()[0]
+    system = f"{platform.system()} {platform.release()}, Python {platform.python_version()}"
+    return f"{cores} x {cpu}, {system}, {store(database)}, yardstick {yardstick():.2f} ms, load {load:.1f}"
+
+
+def yardstick() -> float:
+    """Return the milliseconds that a fixed loop takes at best: how fast Python runs here, to compare machines by."""
+    best = float("inf")
+    for _ in range(20):
+        started, total = time.perf_counter(), 0
+        for number in range(10_000):
+            total += number * number
+        best = min(best, time.perf_counter() - started)
+    return best * 1000
 
 
 def store(database: str) -> str:
