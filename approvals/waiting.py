@@ -11,7 +11,7 @@ from collections.abc import Callable, Coroutine, Iterable
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from django.db import DatabaseError
+from django.db import Error
 
 from approvals.database import in_database
 from approvals.models import ApprovalRequest
@@ -94,7 +94,7 @@ class Waiting:
                 continue
             try:
                 moved = await in_database(self._moved)
-            except DatabaseError as error:
+            except Error as error:
                 # Nothing is decided on an error: the waiters go on waiting, and their own deadline still ends it.
                 log.warning("cannot look for decisions: %s", type(error).__name__)
                 continue

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import time
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
+
+from django.db import Error as DatabaseFailure
 
 from approvals import holding, keyed
 from approvals.database import in_database
@@ -36,10 +39,14 @@ if TYPE_CHECKING:
     from proxy.judging import Judging
     from sessions.events import Event
 
+log = logging.getLogger("holdgate.asking")
+
 PULSE_SECONDS = 10.0
 # A caller that takes no stream hears nothing while it waits; beyond this, clients and proxies give up.
 SILENT_SECONDS = 25.0
 RETRY_SECONDS = 5.0
+# After the database failed, the row is read again so much later.
+REREAD_SECONDS = 1.0
 WAITING = frozenset({Status.PENDING, Status.EXECUTING})
 
 
@@ -154,8 +161,18 @@ class Asking:
                 if not await _happens(moved, nap) and datetime.now(UTC) < request.expires_at:
                     continue
                 moved.clear()
-                request = await in_database(partial(self._read, request.id))
+                request = await self._current(request, moved)
         exchange.request = request
+
+    async def _current(self, request: ApprovalRequest, moved: asyncio.Event) -> ApprovalRequest:
+        """Return the row as it is now. A failure decides nothing: then the caller waits on, with what was read last."""
+        try:
+            return await in_database(partial(self._read, request.id))
+        except (DatabaseFailure, RecordUnavailable) as error:
+            log.warning("cannot read an approval that is waited for: %s", type(error).__name__)
+            await asyncio.sleep(REREAD_SECONDS)
+            moved.set()
+            return request
 
     def _read(self, approval_id: str) -> ApprovalRequest:
         """Return the row as it is now, after what is overdue by the database's clock has been expired."""
