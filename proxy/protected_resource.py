@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Literal
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 if TYPE_CHECKING:
     from approvals.config.schema import Issuer
@@ -31,7 +31,8 @@ def metadata_url(public_url: str, connection: str | None = None) -> str:
     The well-known part stands between the host and the path of the resource (RFC 9728 §3.1).
     """
     resource = urlsplit(connection_url(public_url, connection) if connection else public_url.rstrip("/"))
-    return f"{resource.scheme}://{resource.netloc}{WELL_KNOWN}{resource.path}"
+    # Quoted: the name comes with the request, and the address stands in a header field between quotes.
+    return f"{resource.scheme}://{resource.netloc}{WELL_KNOWN}{quote(resource.path)}"
 
 
 def metadata(path: str, *, public_url: str, issuers: Iterable[Issuer]) -> dict[str, object] | None:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from proxy.background import Background
     from proxy.exchange import Exchange
+    from proxy.refusals import Executed
     from proxy.steps import GatewaySteps
 
 log = logging.getLogger("holdgate.responder")
@@ -69,17 +70,21 @@ class Running:
                 async for item in items:
                     await self._put(item)
         except CallFailed as failed:
-            self._steps.places.forget(self.exchange)
             await self._put(_fault_reply(self.exchange, failed))
         except MaskingFailed:
             message = "The request could not be masked for the record."
-            refusal = Refusal(reason="masking_failed", executed="false", message=message, call_id=self.exchange.call_id)
+            executed: Executed = "unknown" if self.exchange.committed else "false"
+            refusal = Refusal(
+                reason="masking_failed", executed=executed, message=message, call_id=self.exchange.call_id
+            )
             await self._put(_fault_reply(self.exchange, CallFailed(refusal)))
         except Exception:
             # A fault of our own. Whether the upstream ran the call is known only if it was not even begun.
             log.exception("call %s failed inside the gateway", self.exchange.call_id)
             await self._put(_fault_reply(self.exchange, CallFailed(_broken(self.exchange))))
         finally:
+            # However it ended: if the entry that says who calls was not committed, the next call brings it.
+            self._steps.places.forget(self.exchange)
             await self._put(None)
 
     async def _put(self, item: Item) -> None:
@@ -89,6 +94,10 @@ class Running:
     async def next(self) -> Item:
         """Return the next thing to say, None at the end."""
         return await self._queue.get()
+
+    def waiting(self) -> list[Item]:
+        """Return what there is to say already: one write serves it all. None is among it at the end."""
+        return [self._queue.get_nowait() for _ in range(self._queue.qsize())]
 
     def leave(self) -> bool:
         """The caller is gone: end what may be ended; say whether the call goes on without them."""
@@ -178,9 +187,12 @@ class Responder:
         headers = [*STREAM_HEADERS, *running.exchange.reply_headers, *_applied(running.exchange)]
         await self._send({"type": "http.response.start", "status": 200, "headers": headers})
         while item is not None:
-            await self._send({"type": "http.response.body", "body": _framed(item), "more_body": True})
-            running.handed_over = isinstance(item, Reply) and item.final
-            item = await running.next()
+            items = [item, *running.waiting()]
+            said = [one for one in items if one is not None]
+            body = b"".join(map(_framed, said))
+            await self._send({"type": "http.response.body", "body": body, "more_body": True})
+            running.handed_over = isinstance(said[-1], Reply) and said[-1].final
+            item = await running.next() if len(said) == len(items) else None
         await self._send({"type": "http.response.body", "body": b""})
 
     def _undelivered(self, running: Running) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import threading
 from collections.abc import Awaitable, Callable
 from typing import Any, cast
@@ -13,18 +12,15 @@ import pytest
 from approvals.models import ApprovalRequest
 from approvals.runtime import Runtime
 from approvals.verdicts import Hold, Verdict
-from proxy import mcp
 from proxy.asking import Asking
 from proxy.background import Background
 from proxy.catalogue import Catalogue
 from proxy.exchange import Exchange
 from proxy.forwarding import Forwarding
 from proxy.judging import Judging
-from proxy.knobs import Knobs
-from sessions.ids import uuid7
 from tests.engine import engine, vote
-from tests.held import caller
-from tests.people import ALICE, CONNECTION
+from tests.exchanges import exchange_of
+from tests.people import ALICE
 
 __all__ = ["engine"]
 pytestmark = pytest.mark.promise("bound-decision")
@@ -49,34 +45,15 @@ class Tools:
         await self._instead()
 
 
-def exchange_of(house: Runtime) -> tuple[Exchange, Hold]:
-    body = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "one", "arguments": {"sql": "x"}}}
-    message = mcp.parse(json.dumps(body).encode(), [(b"content-type", b"application/json")])
-    assert isinstance(message, mcp.Message)
-    snapshot = house.policies.current
-    connection = snapshot.policy.connection(CONNECTION)
-    assert connection is not None
-    made = Exchange(
-        call_id=uuid7(),
-        caller=caller(),
-        connection_name=CONNECTION,
-        connection=connection,
-        message=message,
-        knobs=Knobs(wait=0.0),
-        snapshot=snapshot,
-    )
-    verdict = snapshot.policy.judge(made.call)
-    assert isinstance(verdict, Hold)
-    return made, verdict
-
-
 def asking(house: Runtime, tools: Tools, background: Background) -> Asking:
     forwarding = Forwarding(house, cast("Any", None), cast("Any", None), background)
     return Asking(house, cast("Judging", Judge()), cast("Catalogue", tools), forwarding, background)
 
 
 async def attempt(house: Runtime, tools: Tools, background: Background) -> Any:
-    exchange, hold = exchange_of(house)
+    exchange = exchange_of(house, wait=0.0)
+    hold = await Judge().judge(exchange)
+    assert isinstance(hold, Hold)
     steps = asking(house, tools, background)
     async for _ in steps.wait(exchange, hold):
         pass

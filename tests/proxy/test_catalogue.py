@@ -11,18 +11,14 @@ from typing import Any, cast
 import pytest
 
 from approvals.runtime import Runtime
-from proxy import mcp
 from proxy.background import Background
 from proxy.catalogue import Catalogue
 from proxy.exchange import Exchange
 from proxy.faults import CallFailed
-from proxy.knobs import Knobs
 from proxy.transport import Transport
-from sessions.ids import uuid7
 from sessions.models import Entry, OpenCall
 from tests.engine import engine
-from tests.held import caller
-from tests.people import CONNECTION
+from tests.exchanges import exchange_of
 
 __all__ = ["engine"]
 
@@ -47,24 +43,6 @@ def catalogue(house: Runtime, server: Server, background: Background) -> Catalog
     return Catalogue(house, cast("Transport", server), background)
 
 
-def exchange_of(house: Runtime, seconds: float) -> Exchange:
-    body = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "one", "arguments": {}}}
-    message = mcp.parse(json.dumps(body).encode(), [(b"content-type", b"application/json")])
-    assert isinstance(message, mcp.Message)
-    snapshot = house.policies.current
-    connection = snapshot.policy.connection(CONNECTION)
-    assert connection is not None
-    return Exchange(
-        call_id=uuid7(),
-        caller=caller(),
-        connection_name=CONNECTION,
-        connection=connection.model_copy(update={"timeout": seconds}),
-        message=message,
-        knobs=Knobs(),
-        snapshot=snapshot,
-    )
-
-
 def ends() -> list[str]:
     found = Entry.objects.filter(kind__startswith="call.").order_by("id")
     return list(found.values_list("kind", flat=True))
@@ -73,7 +51,7 @@ def ends() -> list[str]:
 def test_with_a_server_that_hangs_nobody_waits_for_all_who_came_before(engine: Runtime) -> None:
     async def main() -> list[Any]:
         tools = catalogue(engine, Server(), Background())
-        calls = [tools.digest(exchange_of(engine, 0.5)) for _ in range(10)]
+        calls = [tools.digest(exchange_of(engine, timeout=0.5)) for _ in range(10)]
         return await asyncio.gather(*calls, return_exceptions=True)
 
     started = time.monotonic()
@@ -91,7 +69,7 @@ def test_a_listing_whose_caller_leaves_has_its_end(engine: Runtime) -> None:
     async def main() -> None:
         background, server = Background(), Server()
         tools = catalogue(engine, server, background)
-        listing = asyncio.create_task(tools.digest(exchange_of(engine, 30.0)))
+        listing = asyncio.create_task(tools.digest(exchange_of(engine, timeout=30.0)))
         await server.asked.wait()
         listing.cancel()
         await asyncio.gather(listing, return_exceptions=True)
@@ -105,7 +83,7 @@ def test_a_listing_whose_caller_leaves_has_its_end(engine: Runtime) -> None:
 @pytest.mark.parametrize("tools", [7, "abc", {"a": 1}])
 def test_a_list_that_is_none_is_a_fault_of_the_server(tools: Any, engine: Runtime) -> None:
     async def main() -> None:
-        await catalogue(engine, Server({"tools": tools}), Background()).digest(exchange_of(engine, 30.0))
+        await catalogue(engine, Server({"tools": tools}), Background()).digest(exchange_of(engine, timeout=30.0))
 
     with pytest.raises(CallFailed) as failed:
         asyncio.run(main())

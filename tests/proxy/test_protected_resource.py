@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from approvals.config.schema import Issuer, KindOfCaller
@@ -87,3 +89,9 @@ def test_a_rejected_token_is_named_with_the_reason() -> None:
 def test_a_description_cannot_break_out_of_the_header() -> None:
     value = challenge(PUBLIC, error="invalid_token", description='a", x="\\\r\nSet-Cookie: é')
     assert value.endswith('error_description="a , x=    Set-Cookie:  "')
+
+
+@pytest.mark.parametrize("name", ['x", error="none', "a\\b", "a\r\nset-cookie: b", "ü"])
+def test_a_made_up_name_stays_within_its_quotes(name: str) -> None:
+    value = challenge("https://gw.example.com", name)
+    assert re.fullmatch(r'Bearer resource_metadata="[!#-~]+"', value), value
