@@ -34,7 +34,9 @@ def open_calls(*, now: datetime, exclusive: bool = False, writer: str = "") -> l
     alive = GatewayProcess.objects.filter(stopped_at=None, heartbeat_at__gt=now - DEAD_AFTER)
     if exclusive:
         alive = alive.filter(id=writer)
-    calls = OpenCall.objects.filter(Q(recover_after__lte=now) | ~Q(writer__in=alive.values("id")))
+    # Whoever asks is alive, however late its own heartbeat may be.
+    silent = ~Q(writer__in=alive.values("id")) & ~Q(writer=writer)
+    calls = OpenCall.objects.filter(Q(recover_after__lte=now) | silent)
     found = {bytes(call.leaf_hash): call for call in calls.order_by("call_id")[:_AT_ONCE]}
     entries = Entry.objects.filter(leaf_hash__in=list(found)).values_list("leaf_hash", "leaf")
     return [

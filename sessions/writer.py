@@ -177,6 +177,7 @@ class Writer:
     def _transaction(self, jobs: list[Job]) -> None:
         connection, rows, first = store.current(), store.Rows(), self.sealer.n
         beat = time.monotonic()
+        is_due = beat - self._last_beat >= HEARTBEAT_SECONDS
         try:
             with contextlib.ExitStack() as stack:
                 now, current = self._begin(stack, jobs)
@@ -186,7 +187,7 @@ class Writer:
                 rows.sessions.sort(key=lambda row: (row[0], not row[3]))
                 rows.closed.sort()
                 store.write(connection, rows)
-                if beat - self._last_beat >= HEARTBEAT_SECONDS:
+                if is_due:
                     store.beat(connection, self.process_id, now)
                 # From here on only the database knows, until it has answered the COMMIT.
                 self._doubt = _Doubt(rows.entries[-1][1] if rows.entries else None, first, jobs)
@@ -195,7 +196,8 @@ class Writer:
             if self._doubt is None:
                 self.sealer.n = first
             raise
-        self._last_beat = max(self._last_beat, beat)
+        if is_due:
+            self._last_beat = beat
         self.sealer.remember(rows)
 
     def _begin(

@@ -6,14 +6,18 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.db import connection, transaction
 
 from sessions import store
-from sessions.models import Entry, OpenCall
+from sessions.events import Event
+from sessions.journal import Journal
+from sessions.models import Entry, GatewayProcess, OpenCall
 from sessions.recovery import open_calls
+from sessions.writer import HEARTBEAT_SECONDS
 from tests.record import Log
 
 
@@ -54,3 +58,20 @@ def test_what_was_acknowledged_before_a_kill_is_there_and_the_open_call_is_known
     assert {call.call_id for call in open_calls(now=later)} == intents - ended
     log.sequencer.run_once()
     assert log.verify() == []
+
+
+@pytest.mark.promise("nothing-lost")
+def test_a_process_that_is_never_idle_says_that_it_lives(journal: Journal) -> None:
+    started = GatewayProcess.objects.get(id=journal.process_id).heartbeat_at
+    end = time.monotonic() + HEARTBEAT_SECONDS + 1
+    while time.monotonic() < end:
+        journal.append_now(Event(kind="call.message", call_id="busy"))
+    assert GatewayProcess.objects.get(id=journal.process_id).heartbeat_at > started
+
+
+@pytest.mark.promise("nothing-lost")
+def test_a_process_does_not_give_up_its_own_calls_however_late_its_heartbeat_is(journal: Journal) -> None:
+    journal.append_now(Event(kind="call.intent", call_id="running", recover_after=300))
+    later = datetime.now(UTC) + timedelta(seconds=60)
+    assert [call.call_id for call in open_calls(now=later)] == ["running"]
+    assert open_calls(now=later, writer=journal.process_id) == []
