@@ -18,6 +18,8 @@ from typing import Any, NoReturn
 
 MAX_DEPTH = 64
 MAX_NUMBER = 400
+# Each value costs microseconds at every step of its way; a body of nothing but brackets would hold all others up.
+MAX_VALUES = 100_000
 # Normalising sorts runs of combining marks in quadratic time; Unicode's stream-safe format ends them at 30.
 MAX_MARKS = 30
 
@@ -59,7 +61,7 @@ def parse(body: bytes, *, max_depth: int = MAX_DEPTH) -> Any:
 
     Raises BadJson for invalid UTF-8, a byte order mark, duplicate names (also after folding), NaN and
     Infinity, numbers of more than 400 characters or out of range, lone surrogates, more than `max_depth`
-    levels, and anything after the value.
+    levels or 100,000 values, and anything after the value.
     """
     text = _text(body, max_depth)
     try:
@@ -139,10 +141,18 @@ def _text(body: bytes, max_depth: int) -> str:
     except UnicodeDecodeError:
         msg = "not valid UTF-8"
         raise BadJson(msg) from None
+    if _separators(body) > MAX_VALUES and _separators(_STRING.sub(b"", body)) > MAX_VALUES:
+        msg = f"more than {MAX_VALUES} values"
+        raise BadJson(msg)
     if body.count(b"[") + body.count(b"{") > max_depth and is_deeper(body, max_depth):
         msg = f"nested deeper than {max_depth} levels"
         raise BadJson(msg)
     return text
+
+
+def _separators(body: bytes) -> int:
+    """Count what stands before a value: no document has more values than that, but for the outermost one."""
+    return body.count(b",") + body.count(b"[") + body.count(b"{")
 
 
 def is_deeper(body: bytes, levels: int) -> bool:

@@ -88,6 +88,21 @@ def test_hostile_brackets_and_quotes_cost_linear_time(body: bytes) -> None:
     assert time.process_time() - began < 1
 
 
+MANY = {"numbers": b"[" + b"0," * 100_000 + b"0]", "objects": b"[" + b"{}," * 60_000 + b"{}]"}
+
+
+@pytest.mark.parametrize("body", MANY.values(), ids=MANY.keys())
+def test_a_body_of_very_many_values_is_refused_before_it_is_read(body: bytes) -> None:
+    began = time.process_time()
+    with pytest.raises(strictjson.BadJson, match="values"):
+        strictjson.parse(body)
+    assert time.process_time() - began < 0.1
+
+
+def test_commas_and_brackets_within_a_text_are_no_values() -> None:
+    assert strictjson.parse(json.dumps([",[{" * 100_000]).encode()) == [",[{" * 100_000]
+
+
 def test_numbers_are_told_apart_by_their_spelling() -> None:
     spellings = [
         "1",
@@ -178,8 +193,8 @@ def test_depth_is_counted_as_the_tree_has_it(value: Any) -> None:
         return 0 if inner is None else 1 + max((depth(child) for child in inner), default=0)
 
     body, levels = json.dumps(value).encode(), depth(value)
-    assert not strictjson._is_deeper(body, levels)
-    assert levels == 0 or strictjson._is_deeper(body, levels - 1)
+    assert not strictjson.is_deeper(body, levels)
+    assert levels == 0 or strictjson.is_deeper(body, levels - 1)
 
 
 def test_a_name_of_combining_marks_is_refused_before_it_costs_quadratic_time() -> None:
