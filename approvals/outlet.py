@@ -62,7 +62,9 @@ class Outlet:
         return self.strict_view.for_approver(value, literals=self.literals)
 
 
-def outlet(engine: Engine, connection: str, groups: frozenset[str] | None = None) -> Outlet:
+def outlet(
+    engine: Engine, connection: str, groups: frozenset[str] | None = None, literals: tuple[str, ...] = ()
+) -> Outlet:
     """Return the outlet of one connection for a caller in these groups; None stands for nobody in particular."""
     strict = engine.masker(connection, None)
-    return Outlet(strict if groups is None else engine.masker(connection, groups), strict)
+    return Outlet(strict if groups is None else engine.masker(connection, groups), strict, literals)

@@ -50,9 +50,14 @@ class Snapshot:
     def digest(self) -> str:
         return self.policy.digest
 
-    def outlet(self, connection_name: str, groups: frozenset[str] | None = None) -> Outlet:
-        """Return the masking outlet of one connection for callers in these groups (None: for nobody special)."""
-        return outlets.outlet(self.engine, connection_name, groups)
+    def outlet(
+        self, connection_name: str, groups: frozenset[str] | None = None, literals: tuple[str, ...] = ()
+    ) -> Outlet:
+        """Return the masking outlet of one connection for callers in these groups (None: for nobody special).
+
+        `literals` are secrets to hide wherever they appear.
+        """
+        return outlets.outlet(self.engine, connection_name, groups, literals)
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from proxy.entrance import Entrance, NoAccess
 from proxy.envelope import Rejection
 from proxy.errors import Fault
 from proxy.exchange import Exchange
-from proxy.headers import accepts
+from proxy.headers import Headers, accepts
 from proxy.protected_resource import challenge
 from proxy.refusals import Refusal
 from proxy.responder import Responder, send_json
@@ -143,14 +143,15 @@ class Gateway:
             self._counts.add("too_large", connection)
             await self._refuse(send, Refusal(reason="too_large", executed="false", message=str(error)))
             return
-        parsed = mcp.parse(body, headers)
+        fields = Headers(headers)
+        parsed = mcp.parse(body, fields)
         if isinstance(parsed, Rejection):
             await self._reject(connection, send, parsed)
             return
         messages = parsed if isinstance(parsed, tuple) else (parsed,)
         exchanges = []
         for message in messages:
-            made = await self._exchange(connection, guest, message, headers)
+            made = await self._exchange(connection, guest, message, headers, fields)
             if isinstance(made, Rejection):
                 await self._reject(connection, send, made)
                 return
@@ -161,11 +162,11 @@ class Gateway:
         await responder.answer(exchanges, batch=isinstance(parsed, tuple))
 
     async def _exchange(
-        self, connection: str, guest: Admitted, message: mcp.Message, headers: RawHeaders
+        self, connection: str, guest: Admitted, message: mcp.Message, headers: RawHeaders, fields: Headers
     ) -> Exchange | Rejection:
         snapshot = self._house.policies.current
         configured = snapshot.policy.connection(connection)
-        asked = wishes.read(headers, message.meta)
+        asked = wishes.read(fields, message.meta)
         if isinstance(asked, Rejection):
             return asked
         if configured is None:
@@ -189,7 +190,7 @@ class Gateway:
             headers=headers,
             session=session,
             actor=actor,
-            accepts=accepts(headers),
+            accepts=accepts(fields),
         )
         self._steps.places.place(exchange)
         return exchange

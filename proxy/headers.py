@@ -25,6 +25,11 @@ class Headers:
             fields.setdefault(name.decode("latin-1").lower(), []).append(value.decode("latin-1").strip(" \t"))
         self._fields = fields
 
+    @classmethod
+    def of(cls, fields: RawHeaders | Headers) -> Headers:
+        """Return the fields as they are when they were read already, for every reading costs the same again."""
+        return fields if isinstance(fields, Headers) else cls(fields)
+
     def first(self, name: str) -> str | None:
         """Return the first value of a field, or None when it is absent."""
         values = self._fields.get(name)
@@ -43,12 +48,12 @@ class Headers:
         return len(self._fields.get(name, ())) > 1
 
 
-def accepts(headers: RawHeaders) -> Literal["json", "sse", "both"]:
+def accepts(headers: RawHeaders | Headers) -> Literal["json", "sse", "both"]:
     """Return which answers the caller reads: `json` when it names no event stream, or sends no Accept at all.
 
     Only an explicit `text/event-stream` counts: `*/*` is what curl sends, and curl shows a stream as it is.
     """
-    named = set(_media_types(Headers(headers).every("accept")))
+    named = set(_media_types(Headers.of(headers).every("accept")))
     if "text/event-stream" not in named:
         return "json"
     return "both" if named & {"application/json", "application/*", "*/*"} else "sse"

@@ -47,13 +47,13 @@ class Knobs:
     run: str | None = None
 
 
-def read(headers: RawHeaders, meta: Mapping[str, Any]) -> Knobs | Rejection:
+def read(headers: RawHeaders | Headers, meta: Mapping[str, Any]) -> Knobs | Rejection:
     """Read the knobs of one message.
 
     A wait that is malformed or repeated is ignored. The other knobs are refused when they are malformed: a
     key that is silently dropped would run a call twice.
     """
-    fields = Headers(headers)
+    fields = Headers.of(headers)
     key = _text(fields, "idempotency-key", meta.get("holdgate/idempotency-key"), LONGEST_KEY)
     approval = _text(fields, "holdgate-approval", _approval_id(meta), LONGEST_KEY)
     reason = _text(fields, "holdgate-reason", meta.get("holdgate/reason"), LONGEST_REASON)

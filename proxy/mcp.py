@@ -80,8 +80,7 @@ TAKE_ARGUMENTS = frozenset({"tools/call", "prompts/get"})
 MIRRORED_NAME = frozenset({"tools/call", "prompts/get", "resources/read"})
 
 _PARAMETERS = {
-    name.lower(): name
-    for name in ("name", "arguments", "uri", "ref", "argument", "context", "task", "taskId", "_meta")
+    name.lower(): name for name in ("name", "arguments", "uri", "ref", "argument", "context", "task", "taskId", "_meta")
 } | {"requeststate": "requestState", "inputresponses": "inputResponses"}
 _REFERENCE = {"type": "type", "name": "name", "uri": "uri"}
 _ONCE = ("content-type", "mcp-protocol-version", "mcp-method", "mcp-name", "mcp-session-id", "last-event-id")
@@ -127,9 +126,9 @@ class Control:
     last_event_id: str | None
 
 
-def parse(body: bytes, headers: RawHeaders) -> Message | Batch | Rejection:
+def parse(body: bytes, headers: RawHeaders | Headers) -> Message | Batch | Rejection:
     """Climb the ladder for one POST; a batch gives each message with its own bytes. Nothing is raised."""
-    fields = Headers(headers)
+    fields = Headers.of(headers)
     if rejection := _check_framing(fields):
         return rejection
     try:
@@ -149,9 +148,7 @@ def control(verb: str, headers: RawHeaders) -> Control | Rejection:
     version = fields.first("mcp-protocol-version") or ASSUMED
     if verb not in {"GET", "DELETE"} or version in MODERN:
         allow = "POST" if version in MODERN else "GET, POST, DELETE"
-        return Rejection(
-            status=405, code=INVALID_REQUEST, message=f"{verb} is not allowed here.", allow=allow
-        )
+        return Rejection(status=405, code=INVALID_REQUEST, message=f"{verb} is not allowed here.", allow=allow)
     if rejection := _check_repeated(fields) or _check_session(fields):
         return rejection
     if version not in LEGACY:
@@ -182,12 +179,8 @@ def _check_repeated(fields: Headers) -> Rejection | None:
 
 
 def _check_content_type(fields: Headers) -> Rejection | None:
-    media_type, *parameters = (
-        part.strip().lower() for part in (fields.first("content-type") or "").split(";")
-    )
-    charsets = [
-        value.removeprefix("charset=").strip('"') for value in parameters if value.startswith("charset=")
-    ]
+    media_type, *parameters = (part.strip().lower() for part in (fields.first("content-type") or "").split(";"))
+    charsets = [value.removeprefix("charset=").strip('"') for value in parameters if value.startswith("charset=")]
     if media_type == "application/json" and set(charsets) <= {"utf-8", "utf8", "us-ascii"}:
         return None
     return invalid("Content-Type must be application/json in UTF-8.")
@@ -195,9 +188,7 @@ def _check_content_type(fields: Headers) -> Rejection | None:
 
 def _check_session(fields: Headers) -> Rejection | None:
     session = fields.first("mcp-session-id")
-    if session is None or (
-        0 < len(session) <= _LONGEST_SESSION and session.isprintable() and " " not in session
-    ):
+    if session is None or (0 < len(session) <= _LONGEST_SESSION and session.isprintable() and " " not in session):
         return None
     return invalid("The session id is not one to 1024 visible ASCII characters.")
 

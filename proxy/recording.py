@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from approvals import keys
@@ -25,8 +24,8 @@ LONGEST_METHOD = 100
 
 def outlet_of(exchange: Exchange) -> Outlet:
     """Return the masking outlet of the exchange under the policy that judged it last, with its secret hidden."""
-    outlet = exchange.snapshot.outlet(exchange.connection_name, exchange.caller.groups)
-    return outlet if exchange.secret is None else replace(outlet, literals=(exchange.secret.reveal(),))
+    literals = () if exchange.secret is None else (exchange.secret.reveal(),)
+    return exchange.snapshot.outlet(exchange.connection_name, exchange.caller.groups, literals)
 
 
 def kept_view(exchange: Exchange, answer: bytes) -> bytes:
