@@ -103,6 +103,8 @@ def look_alike(members: Mapping[str, Any], known: Mapping[str, str]) -> str | No
     that.
     """
     for name in members:
+        if known.get(name) == name:
+            continue
         meant = known.get(strictjson.fold(name))
         if meant is not None and meant != name:
             return meant

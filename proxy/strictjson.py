@@ -175,9 +175,17 @@ def _refuse_lone_surrogates(value: Any) -> None:
         raise BadJson(msg) from None
 
 
+def _folded(names: Iterable[str]) -> set[str]:
+    """Return the names folded; those of nearly every object all at once."""
+    together = "".join(names)
+    if together.isascii() and together.isprintable():
+        return set(map(str.lower, names))
+    return {fold(name) for name in names}
+
+
 def _object(members: list[tuple[str, Any]]) -> dict[str, Any]:
     result = dict(members)
-    if len(members) > 1 and len({fold(name) for name in result}) != len(members):
+    if len(members) > 1 and len(_folded(result)) != len(members):
         msg = "a member name occurs twice in one object (compared without case and invisible characters)"
         raise BadJson(msg)
     return result
