@@ -12,7 +12,7 @@ import json
 import math
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from json.encoder import encode_basestring
 from typing import Any, NoReturn
 
@@ -175,7 +175,7 @@ def _refuse_lone_surrogates(value: Any) -> None:
         raise BadJson(msg) from None
 
 
-def _folded(names: Iterable[str]) -> set[str]:
+def _folded(names: Collection[str]) -> set[str]:
     """Return the names folded; those of nearly every object all at once."""
     together = "".join(names)
     if together.isascii() and together.isprintable():
