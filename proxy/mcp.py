@@ -236,6 +236,8 @@ def _message(value: Any, raw: bytes, fields: Headers) -> Message | Rejection:
     read = envelope.read(value)
     if isinstance(read, Rejection):
         return read
+    if "\0" in read.method or "\0" in str(_name(read)):
+        return invalid("A method or name holds the character U+0000.", read.id)  # which the record cannot hold
     version = _version(read, fields)
     if isinstance(version, Rejection):
         return version

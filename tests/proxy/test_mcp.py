@@ -134,6 +134,9 @@ ENVELOPES = {
     "a result and an error": {"jsonrpc": "2.0", "id": 1, "result": {}, "error": {}},
     "a result without an id": {"jsonrpc": "2.0", "result": {}},
     "a method in capitals": {"jsonrpc": "2.0", "id": 1, "METHOD": "tools/call", "params": {}},
+    "a method with U+0000": call(method="a\0b"),
+    "a name with U+0000": call(params={"name": "a\0b"}),
+    "a uri with U+0000": call(method="resources/read", params={"uri": "a\0b"}),
     "parameters in capitals": {"jsonrpc": "2.0", "id": 1, "method": "ping", "Params": {"name": "drop"}},
 }
 
