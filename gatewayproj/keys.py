@@ -18,7 +18,9 @@ def key_file(state_dir: Path, name: str, make: bytes) -> bytes:
     path = state_dir / "keys" / name
     try:
         if not path.exists():
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            state_dir.parent.mkdir(parents=True, exist_ok=True)
+            for folder in (state_dir, path.parent):  # the database lies in the state folder, too
+                folder.mkdir(mode=0o700, exist_ok=True)
             _create(path, make)
         return path.read_bytes()
     except OSError as error:

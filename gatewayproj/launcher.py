@@ -21,8 +21,20 @@ if TYPE_CHECKING:
 DRAIN_SECONDS = 30
 
 
+class NotStarted(Exception):
+    """The gateway ended while it was starting; its log says why."""
+
+
 class _Server(uvicorn.Server):
     """Uvicorn without its signal handlers: the launcher decides when to stop, after streams got their end."""
+
+    async def serve_or_raise(self, listener: socket.socket) -> None:
+        """Serve until told to stop. Raises NotStarted where uvicorn would end the process."""
+        try:
+            await self.serve(sockets=[listener])
+        except SystemExit as error:
+            msg = "the gateway did not start; the reason is in the log"
+            raise NotStarted(msg) from error
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -67,12 +79,10 @@ class Launcher:
             backlog=4096,
         )
         self._server = _Server(config)
-        self._serving = asyncio.create_task(self._server.serve(sockets=[listener]))
+        self._serving = asyncio.create_task(self._server.serve_or_raise(listener))
         while not self._server.started:
             if self._serving.done():
                 await self._serving
-                msg = "the server did not start; the reason is in the log"
-                raise RuntimeError(msg)
             await asyncio.sleep(0.01)
         # Celery looks at Django's connections while it is set up, which an event loop's thread may not.
         self._celery = await asyncio.get_running_loop().run_in_executor(None, EmbeddedCelery)

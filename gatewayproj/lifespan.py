@@ -15,6 +15,7 @@ from approvals.database import in_database
 from approvals.reachability import unreachable_quorums
 from approvals.recovery import recover
 from approvals.runtime import runtime, shut_down
+from gatewayproj.alone import Alone
 from gatewayproj.env import settings_digest
 from gatewayproj.wiring import close_key_sets
 from proxy import legacy
@@ -43,6 +44,7 @@ class Lifespan:
         self._gateway = gateway
         self._sequencer: Sequencer | None = None
         self._chores: list[asyncio.Task[None]] = []
+        self._alone = Alone(Path(settings.STATE_DIR))
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] != "lifespan":
@@ -53,6 +55,7 @@ class Lifespan:
             await self._start()
         except Exception as error:
             log.exception("the gateway cannot start")
+            self._alone.release()
             await send({"type": "lifespan.startup.failed", "message": str(error)})
             return
         await send({"type": "lifespan.startup.complete"})
@@ -64,6 +67,8 @@ class Lifespan:
         house = await in_database(runtime)
         # The only process: whoever wrote before is gone, so what it left open is known to be over.
         alone = settings.ALL_IN_ONE or connection.vendor == "sqlite"
+        if alone:
+            self._alone.take()
         await in_database(lambda: recover(house, exclusive=alone))
         snapshot = await in_database(house.policies.reload)
         for gap in await in_database(lambda: unreachable_quorums(snapshot.policy)):
@@ -95,6 +100,7 @@ class Lifespan:
         await in_database(shut_down)
         if self._sequencer is not None:
             await asyncio.get_running_loop().run_in_executor(None, self._sequencer.stop)
+        self._alone.release()
 
 
 async def _forever(name: str, period: float, work: Callable[[], Awaitable[None]]) -> None:

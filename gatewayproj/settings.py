@@ -115,6 +115,10 @@ CELERY_TASK_IGNORE_RESULT = True
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 
+EXEC_CREDENTIALS = env.text(
+    "HOLDGATE_EXEC_CREDENTIALS", "{}", 'What `exec:NAME` runs: a JSON object, `{"NAME": ["program", "argument"]}`.'
+)
+
 RECORD_TIMEOUT = env.number(
     "HOLDGATE_RECORD_TIMEOUT", 5, "Seconds after which a commit of the record is given up and the call refused."
 )

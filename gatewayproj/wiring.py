@@ -10,7 +10,6 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
 from approvals.runtime import runtime
-from gatewayproj import env
 from proxy.background import Background
 from proxy.counts import Counts
 from proxy.credentials import Credentials
@@ -62,11 +61,8 @@ def build_gateway() -> Gateway:
 
 def _commands() -> dict[str, list[str]]:
     """Return what `exec:NAME` may run: a JSON object of argument vectors, from the environment alone."""
-    text = env.text(
-        "HOLDGATE_EXEC_CREDENTIALS", "{}", 'What `exec:NAME` runs: a JSON object, `{"NAME": ["program", "argument"]}`.'
-    )
     try:
-        commands: Any = json.loads(text)
+        commands: Any = json.loads(settings.EXEC_CREDENTIALS)
     except ValueError as error:
         msg = "HOLDGATE_EXEC_CREDENTIALS must be a JSON object."
         raise ImproperlyConfigured(msg) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -97,7 +98,7 @@ class Judging:
         method = exchange.message.method
         if method in CLOSED_METHODS:
             return Block(message="The method is closed on this gateway.", by="default")
-        if method in KNOWN_METHODS or exchange.connection.mode == "observe":
+        if method in KNOWN_METHODS or exchange.connection.observing(time.time()):
             return Allow()
         return Block(message="The method is unknown here.", by="default")
 
@@ -107,7 +108,7 @@ class Judging:
             return None
         digest = await self._catalogue.digest(exchange)
         exchange.tool_digest = digest or ""
-        if digest is None and exchange.connection.mode == "enforce":
+        if digest is None and not exchange.connection.observing(time.time()):
             return Block(message="The server has no tool of that name.", by="tool")
         return None
 
@@ -142,12 +143,12 @@ class Judging:
             call_id=exchange.call_id,
             retry_after=1.0,
         )
-        made = decision(exchange, "deny", ())
         try:
             await self._house.journal.append(entry(exchange, "call.refused", reason=refusal.reason, executed="false"))
         except RecordUnavailable as error:
             raise record_unavailable(exchange.call_id, "false") from error
-        return Settled(Reply(replies.refusal(exchange.message, refusal, decision=made)))
+        body = replies.error(exchange.message.id, refusal, decision=decision(exchange, "deny", ()))
+        return Settled(Reply(body, status=503, headers=(replies.retry_after(1.0),)))
 
 
 async def _is_known(exchange: Exchange, snapshot: Snapshot) -> bool:

@@ -35,7 +35,7 @@ def refusal_of(
     status = Status(request.status)
     waiting = status in {Status.PENDING, Status.EXECUTING}
     template = _MESSAGES.get(status, "The result of approval {id} was fetched or is no longer kept.")
-    said = f": {comment}" if comment else ""
+    said = f": {comment.rstrip('.')}" if comment else ""
     message = template.format(id=request.id, groups=", ".join(sorted(request.quorum.groups)), comment=said)
     if waiting and stopping:
         message = f"The gateway is stopping. {message}"

@@ -46,7 +46,9 @@ Item = Reply | Pulse | None
 
 async def send_json(send: Any, status: int, body: bytes, *headers: tuple[bytes, bytes]) -> None:
     """Send one complete answer; an empty body has no content type."""
-    fields = [(b"content-length", str(len(body)).encode()), (b"cache-control", b"no-store"), *headers]
+    fields = [(b"content-length", str(len(body)).encode()), *headers]
+    if all(name != b"cache-control" for name, _ in headers):
+        fields.append((b"cache-control", b"no-store"))
     if body:
         fields.append((b"content-type", b"application/json"))
     await send({"type": "http.response.start", "status": status, "headers": fields})

@@ -52,7 +52,6 @@ connections:
     timeout: 60s
     max_body: 4MiB
     max_answer: 32MiB
-    pin_tools: true
 rules:
   - name: never-drop
     action: deny

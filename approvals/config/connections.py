@@ -117,7 +117,6 @@ class Connection(Strict):
     timeout: Duration = 60
     max_body: Size = 4 << 20
     max_answer: Size = 32 << 20
-    pin_tools: Flag = True
 
     @model_validator(mode="after")
     def _whole(self) -> Self:

@@ -47,6 +47,7 @@ NOT_YET: Final[frozenset[Location]] = frozenset(
         "connections.*.access_requests",
         "connections.*.rounds",
         "connections.*.blobs",
+        "connections.*.pin_tools",
         "connections.*.default_approval.remind_after",
         "connections.*.default_approval.escalate",
         "connections.*.default_approval.remember",

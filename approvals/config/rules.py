@@ -260,6 +260,8 @@ class Approval(Strict):
     def _reachable(self) -> Self:
         if self.mfa == "required":
             raise problem("required is not available in this version", "mfa")
+        if set(self.decide_in) == {"slack"}:
+            raise problem("slack alone is not available in this version; add dashboard or api", "decide_in")
         return self
 
 

@@ -91,9 +91,9 @@ def test_any_configuration_survives_the_way_to_text_and_back(data: dict[str, obj
 
 
 def test_yaml_is_for_people_no_defaults_no_quotes_around_numbers() -> None:
-    config = load("connections: {b: {url: 'http://b', default: allow, timeout: 90s, pin_tools: false}}")
+    config = load("connections: {b: {url: 'http://b', default: allow, timeout: 90s}}")
     lines = ["version: 1", "connections:", "  b:", "    url: http://b", "    default: allow"]
-    assert dump(config).splitlines() == [*lines, "    timeout: 90s", "    pin_tools: false"]
+    assert dump(config).splitlines() == [*lines, "    timeout: 90s"]
 
 
 def test_no_document_is_the_empty_configuration() -> None:

@@ -16,6 +16,7 @@ LATER = [
     ("    timeout: 60s", "    access_requests: {max_duration: 8h}", "connections.orders-db.access_requests"),
     ("    timeout: 60s", "    rounds: true", "connections.orders-db.rounds"),
     ("    timeout: 60s", "    blobs: deny", "connections.orders-db.blobs"),
+    ("    timeout: 60s", "    pin_tools: true", "connections.orders-db.pin_tools"),
     ("    timeout: 60s", "    command: [x]", "connections.orders-db.command"),
     ("  - name: writes-need-a-dba", "    unless: [{tools: [a]}]", "rules.writes-need-a-dba.unless"),
     ("  - name: writes-need-a-dba", "    notify: [{slack: '#x'}]", "rules.writes-need-a-dba.notify"),

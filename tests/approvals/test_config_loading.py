@@ -61,7 +61,7 @@ def test_what_the_contract_calls_defaults_are_the_defaults() -> None:
         )
     )
     connection = config.connections["orders-db"]
-    assert (connection.mode, connection.timeout, connection.pin_tools) == ("enforce", 60, True)
+    assert (connection.mode, connection.timeout) == ("enforce", 60)
     assert (connection.max_body, connection.max_answer) == (4 << 20, 32 << 20)
     assert (connection.wait.default, connection.wait.ci, connection.wait.max) == (50, 1800, 3600)
     assert connection.access[0].tools == ("*",)
@@ -79,7 +79,7 @@ def test_what_the_contract_calls_defaults_are_the_defaults() -> None:
 ARGUMENT = "rules.never-drop.match.arguments[0]"
 MATCH = "arguments: [{path: sql, matches: drop}]"
 WRONG = [
-    ("default: allow", "pin_tools: true", "connections.orders-db.default", "is required"),
+    ("default: allow", "timeout: 60s", "connections.orders-db.default", "is required"),
     ("default: allow", "default: maybe", "connections.orders-db.default", "must be allow, hold or deny"),
     ("default: allow", "default: hold", "connections.orders-db.default_approval", "default is hold"),
     ("url: http://orders.internal:9000/mcp", "timeout: 5s", "connections.orders-db.url", "is required"),
@@ -110,7 +110,6 @@ WRONG = [
 # The same for keys that are added to the connection.
 WRONG_CONNECTION = [
     ("defalt: deny", "defalt", "unknown key"),
-    ("pin_tools: yes", "pin_tools", "true or false"),
     ("timeout: 1 hour", "timeout", "a duration"),
     ("timeout: 0s", "timeout", "more than zero"),
     ("wait: {max: 90}", "wait.max", "a duration"),
@@ -234,7 +233,7 @@ def test_json_is_the_same_language() -> None:
             "a": {
                 "url": "http://a/mcp",
                 "default": "allow",
-                "pin_tools": False,
+                "timeout": "90s",
                 "description": "☃ 😀 \u2028 \\ud83d /",
             }
         },
@@ -246,7 +245,7 @@ def test_json_is_the_same_language() -> None:
     ):
         connection = load(text).connections["a"]
         assert connection.description == "☃ 😀 \u2028 \\ud83d /"
-        assert connection.pin_tools is False
+        assert connection.timeout == 90
     assert only('{"version": 1,\n "version": 1}').line == 2
 
 

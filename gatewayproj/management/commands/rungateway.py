@@ -14,7 +14,7 @@ from approvals.config.loader import ConfigError
 from approvals.database import in_database
 from approvals.drafts import apply_if_new
 from approvals.runtime import runtime
-from gatewayproj.launcher import Launcher
+from gatewayproj.launcher import Launcher, NotStarted
 
 
 class Command(BaseCommand):
@@ -30,7 +30,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         try:
             uvloop.run(self._run(options["host"], options["port"], options["config"]))
-        except (OSError, ConfigError) as error:
+        except (OSError, ConfigError, NotStarted) as error:
             raise CommandError(str(error)) from error
 
     async def _run(self, host: str, port: int, config: Path | None) -> None:
