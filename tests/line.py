@@ -168,13 +168,13 @@ class Line:
         return self.post(self.message(method, params), **headers)
 
     def call(
-        self, tool: str, arguments: Mapping[str, Any], *, meta: Mapping[str, Any] | None = None, **headers: str
+        self, tool: str, arguments: Mapping[str, Any], *, meta: Mapping[str, Any] | None = None, **headers: Any
     ) -> Answer:
-        """Call a tool."""
+        """Call a tool; further arguments are header fields, with `_` for `-`."""
         return self.post(self.tool_call(tool, arguments, meta), **headers)
 
     def begin(
-        self, tool: str, arguments: Mapping[str, Any], *, meta: Mapping[str, Any] | None = None, **headers: str
+        self, tool: str, arguments: Mapping[str, Any], *, meta: Mapping[str, Any] | None = None, **headers: Any
     ) -> Held:
         """Call a tool in a thread of its own."""
         return Held(self, self.tool_call(tool, arguments, meta), headers)

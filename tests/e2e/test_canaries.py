@@ -6,6 +6,7 @@ import base64
 import json
 from collections import Counter
 from collections.abc import Iterator
+from typing import Any
 
 import httpx
 import pytest
@@ -86,7 +87,7 @@ def _plant_in_calls(heard: Heard) -> None:
             heard.note("unknown method", caller.ask(f"read/{EMAIL}/{AWS_KEY}", {"text": TEXT}))
             heard.note("blocked", caller.call("query", {"sql": f"drop table x -- {TEXT}"}))
     caller, mark = heard.caller(), marker()
-    knobs = {"idempotency_key": AWS_KEY, "holdgate_run": f"run of {EMAIL}", "holdgate_reason": TEXT}
+    knobs: dict[str, Any] = {"idempotency_key": AWS_KEY, "holdgate_run": f"run of {EMAIL}", "holdgate_reason": TEXT}
     for _ in range(2):
         heard.note("knobs", caller.call("query", {"sql": "select 1", "marker": mark}, **knobs))
     upstream = heard.here.upstreams["faulty"]
@@ -104,8 +105,8 @@ def _plant_in_held_calls(heard: Heard) -> None:
         heard.note("decision", here.decide(asked.approval["id"], verb, comment=f"as {TEXT} says"))
         heard.note("decided", caller.call("query", arguments, prefer="wait=5"))
         heard.note("again", caller.call("query", arguments, prefer="wait=0"))
-    refused = here.api(DAVE, "POST", f"approvals/{asked.approval['id']}/decide/", json={"decision": TEXT})
-    heard.note("a decision that is none", refused)
+        refused = here.api(DAVE, "POST", f"approvals/{asked.approval['id']}/decide/", json={"decision": TEXT})
+        heard.note("a decision that is none", refused)
 
 
 def _plant_at_the_door(heard: Heard) -> None:

@@ -42,7 +42,7 @@ class Ruled:
         assert answer.status_code == 200, answer.text
         return int(answer.json()["revision"])
 
-    def held(self, mark: str, **headers: str) -> Held:
+    def held(self, mark: str, **headers: Any) -> Held:
         """Begin a call that the rules hold, and return when it waits."""
         held = self.world.caller(DAVE).begin("query", {"sql": "delete from x", "marker": mark}, **headers)
         assert held.approval_id

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, cast
 
 import httpx2
 import pytest
 from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
-from mcp_types import CallToolResult
+from mcp_types import CallToolResult, RequestParamsMeta
 
 from tests.people import CI, CONNECTION
 from tests.world import World, marker
@@ -19,6 +19,7 @@ from tests.world import World, marker
 pytestmark = pytest.mark.promise("unchanged-clients")
 
 MODERN = "2026-07-28"
+AT_ONCE = cast("RequestParamsMeta", {"holdgate/wait": 0})
 # The legacy client has a session; both get plain JSON and event streams.
 ROUTES = [("legacy", "sessions"), ("legacy", "streams"), (MODERN, CONNECTION), (MODERN, "streams")]
 
@@ -93,10 +94,10 @@ def test_the_sdk_is_told_of_a_blocked_call_and_goes_on(here: World, mode: str, c
 @pytest.mark.parametrize(("mode", "connection"), ROUTES)
 def test_the_sdk_waits_while_people_approve_and_sees_progress(here: World, mode: str, connection: str) -> None:
     mark = marker()
-    progress: list[float] = []
+    seen: list[float] = []
 
-    async def on_progress(value: float, total: float | None, message: str | None) -> None:
-        progress.append(value)
+    async def on_progress(progress: float, total: float | None, message: str | None) -> None:
+        seen.append(progress)
 
     async def story(client: Client) -> None:
         deciding = asyncio.create_task(decided(here, mark, "approve"))
@@ -107,8 +108,8 @@ def test_the_sdk_waits_while_people_approve_and_sees_progress(here: World, mode:
 
     play(here, mode, connection, story)
     assert here.upstreams[connection].markers[mark] == 1
-    assert len(progress) == (3 if connection == "streams" else 1), progress
-    assert progress == sorted(set(progress))
+    assert len(seen) == (3 if connection == "streams" else 1), seen
+    assert seen == sorted(set(seen))
 
 
 @pytest.mark.parametrize(("mode", "connection"), ROUTES)
@@ -133,7 +134,7 @@ def test_the_sdk_that_got_pending_joins_with_the_same_call(here: World, mode: st
     arguments = {"sql": "delete from x", "marker": mark}
 
     async def story(client: Client) -> None:
-        pending = await client.call_tool("query", arguments, meta={"holdgate/wait": 0})
+        pending = await client.call_tool("query", arguments, meta=AT_ONCE)
         assert pending.is_error
         assert (decision(pending)["reason"], decision(pending)["executed"]) == ("pending", "false")
         deciding = asyncio.create_task(decided(here, mark, "approve"))
