@@ -61,6 +61,12 @@ def program() -> str:
     return shutil.which("curl") or services.missing("curl", "HOLDGATE_REQUIRE_CURL")
 
 
+@pytest.fixture(autouse=True)
+def curl() -> None:
+    """Skip here, and not in the thread of a call."""
+    program()
+
+
 def refusal(result: dict[str, Any]) -> dict[str, Any]:
     """Return what `holdgate/decision` says of a refused call."""
     assert result["isError"]
