@@ -61,9 +61,7 @@ _ASCII_INVISIBLE: Final = bytes(code for code in _INVISIBLE if code < 128 and co
 
 def _normalized(text: str) -> str:
     if _TOO_MANY_MARKS.search(text.encode(errors="replace")):
-        raise EvaluationError(
-            "a text holds a longer run of combining marks than Unicode's stream-safe format allows"
-        )
+        raise EvaluationError("a text holds a longer run of combining marks than Unicode's stream-safe format allows")
     return unicodedata.normalize("NFKC", text)
 
 

@@ -67,9 +67,7 @@ def _steps(segment: str, text: str) -> Iterator[Step | Name]:
     if name in ("*", "**"):
         yield Step(name)
     elif "*" in name:
-        raise PathError(
-            f"{text!r} is not a path: * stands alone in a segment, for one key, and ** for any depth"
-        )
+        raise PathError(f"{text!r} is not a path: * stands alone in a segment, for one key, and ** for any depth")
     elif name:
         yield Name(name, fold(name))
     yield from [Step.ANY_INDEX] * (len(found["indices"]) // 3)
@@ -149,9 +147,7 @@ class Arguments:
                 raise EvaluationError("too many values on one path")
         if not lookup.path.strings:
             return values
-        names = (
-            [name for value in values if isinstance(value, dict) for name in value] if lookup.names else []
-        )
+        names = [name for value in values if isinstance(value, dict) for name in value] if lookup.names else []
         return names + [value for value in values if isinstance(value, str)]
 
     def _next(self, values: list[Any], step: Step | Name, exact: bool) -> list[Any]:

@@ -47,9 +47,7 @@ _LONGEST_KEPT_NAME: Final = 200
 _NO_ACCESS: Final = Block(
     message="There is no such connection, or you may not use it.", reason="forbidden", by="connection"
 )
-_NO_TOOL: Final = Block(
-    message="You may not use this tool on this connection.", reason="forbidden", by="tool"
-)
+_NO_TOOL: Final = Block(message="You may not use this tool on this connection.", reason="forbidden", by="tool")
 _NO_NAME: Final = "What this call names cannot be compared with any rule; use a plain name."
 _DEFAULT_DENY: Final = "No rule allows this call on this connection."
 
@@ -63,9 +61,7 @@ class Policy:
         self.digest = digest
         self._clock = clock
         self._rules = compile_rules(config.rules)
-        self._connections = {
-            name: CompiledConnection(name, found) for name, found in config.connections.items()
-        }
+        self._connections = {name: CompiledConnection(name, found) for name, found in config.connections.items()}
         self._selections: dict[tuple[str, str, str], tuple[CompiledRule, ...]] = {}
 
     @classmethod
@@ -107,9 +103,7 @@ class Policy:
             return _NO_TOOL
         arguments = Arguments(call.arguments)
         matching = [
-            rule
-            for rule in self._concerned(connection, call.method, name)
-            if rule.matches(call.caller, arguments)
+            rule for rule in self._concerned(connection, call.method, name) if rule.matches(call.caller, arguments)
         ]
         return self._verdict(connection, matching)
 
@@ -151,11 +145,7 @@ class Policy:
             return False
         if found.config.observing(self._clock()):
             return True
-        rules = [
-            rule
-            for rule in self._concerned(found, method, folded)
-            if not rule.observe and rule.addresses(caller)
-        ]
+        rules = [rule for rule in self._concerned(found, method, folded) if not rule.observe and rule.addresses(caller)]
         if any(rule.action == "deny" and rule.unconditional for rule in rules):
             return False
         return found.config.default != "deny" or any(rule.action != "deny" for rule in rules)
@@ -166,9 +156,7 @@ class Policy:
         known = self._selections.get(key)
         if known is None:
             labels = connection.config.labels
-            known = tuple(
-                rule for rule in self._rules if rule.concerns(connection.name, labels, method, name)
-            )
+            known = tuple(rule for rule in self._rules if rule.concerns(connection.name, labels, method, name))
             if len(name) <= _LONGEST_KEPT_NAME and len(method) <= _LONGEST_KEPT_NAME:
                 if len(self._selections) >= _KEPT_SELECTIONS:
                     self._selections = {}
@@ -229,9 +217,7 @@ class CompiledAccess:
 
     def admits(self, caller: Caller, tool: str | None) -> bool:
         """Tell whether the entry admits the caller, to this tool (folded) when one is given."""
-        if self._groups.isdisjoint(caller.groups) or (
-            self._kinds is not None and caller.kind not in self._kinds
-        ):
+        if self._groups.isdisjoint(caller.groups) or (self._kinds is not None and caller.kind not in self._kinds):
             return False
         return tool is None or self._tools.match(tool)
 

@@ -99,9 +99,7 @@ class Scope:
             return False
         if self._connections is not None and not self._connections.match(connection):
             return False
-        return all(
-            label in labels and globs.match(fold(labels[label])) for label, globs in self._labels.items()
-        )
+        return all(label in labels and globs.match(fold(labels[label])) for label, globs in self._labels.items())
 
 
 class CallerCheck:

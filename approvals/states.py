@@ -1,15 +1,15 @@
 """The life of an approval request. Pure: one table says every transition; models, services and tests read it.
 
-    pending ──► approved ──► executing ──► executed
-       │           │             ├───────► failed            the upstream answered with an error
-       │           │             └───────► outcome_unknown   bytes were sent and no answer is known
-       │           ├──► lapsed      nobody came to collect it
-       │           ├──► revoked     taken back before it ran
-       │           └──► superseded  policy, tool or standing changed
-       ├──► denied
-       ├──► expired
-       ├──► cancelled               the requester withdrew it
-       └──► superseded
+pending ──► approved ──► executing ──► executed
+   │           │             ├───────► failed            the upstream answered with an error
+   │           │             └───────► outcome_unknown   bytes were sent and no answer is known
+   │           ├──► lapsed      nobody came to collect it
+   │           ├──► revoked     taken back before it ran
+   │           └──► superseded  policy, tool or standing changed
+   ├──► denied
+   ├──► expired
+   ├──► cancelled               the requester withdrew it
+   └──► superseded
 """
 
 from __future__ import annotations

@@ -8,9 +8,7 @@ from typing import Any, Final
 
 from masking.documents import Unreadable
 
-_TEXTUAL: Final = re.compile(
-    r"(?i)^\s*(?:text/|[a-z]+/(?:[a-z0-9.\-]+\+)?(?:json|xml|csv|yaml|sql|javascript|toml)\b)"
-)
+_TEXTUAL: Final = re.compile(r"(?i)^\s*(?:text/|[a-z]+/(?:[a-z0-9.\-]+\+)?(?:json|xml|csv|yaml|sql|javascript|toml)\b)")
 _UNSURE: Final = re.compile(r"(?i)^\s*(?:application/octet-stream\b.*)?$")
 
 

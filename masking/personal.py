@@ -89,11 +89,7 @@ def find_ssns(text: bytes) -> Iterator[Span]:
     position = 0
     while match := _SSN.search(text, position):
         area, first, group, second, serial = (part.decode("ascii") for part in match.groups())
-        good = (
-            first == second
-            and is_ssn(area, group, serial)
-            and _stands_alone(text, match.start(), match.end(), b"-")
-        )
+        good = first == second and is_ssn(area, group, serial) and _stands_alone(text, match.start(), match.end(), b"-")
         position = match.end() if good else match.start() + 1
         if good:
             yield match.span()

@@ -56,6 +56,4 @@ def is_schema(place: Place) -> bool:
 
 def begins_data(place: Place, value: object) -> bool:
     """Say whether the server's own data begin at this place; the `data` of an image is base64, no data."""
-    return place[-1] in _DATA and not (
-        place[-1] == "data" and isinstance(value, str) and "error" not in place
-    )
+    return place[-1] in _DATA and not (place[-1] == "data" and isinstance(value, str) and "error" not in place)

@@ -203,9 +203,7 @@ class Walk:
             if hidden.replace == "partial":
                 return text
         self._count(hidden)
-        return self._hiding.replaced(
-            text, hidden.name, "label" if hidden.replace == "remove" else hidden.replace
-        )
+        return self._hiding.replaced(text, hidden.name, "label" if hidden.replace == "remove" else hidden.replace)
 
     def _column(self, name: str) -> Hidden | None:
         return self._hiding.fields.of_column(name) or self._hiding.of_key(name)
@@ -230,9 +228,7 @@ class Walk:
         if not hidden:
             return members
         return {
-            key: [self._row(row, hidden) for row in rows]
-            if key in _ROW_NAMES and isinstance(rows, list)
-            else rows
+            key: [self._row(row, hidden) for row in rows] if key in _ROW_NAMES and isinstance(rows, list) else rows
             for key, rows in members.items()
         }
 
@@ -240,9 +236,7 @@ class Walk:
         if not isinstance(row, list):
             return row
         return [
-            self._hide(cell, hidden[index])
-            if index in hidden and self._hiding.hides(hidden[index], cell)
-            else cell
+            self._hide(cell, hidden[index]) if index in hidden and self._hiding.hides(hidden[index], cell) else cell
             for index, cell in enumerate(row)
         ]
 
@@ -280,11 +274,7 @@ class Walk:
     def _blob(self, blob: Blob, place: Place) -> str:
         before = sum(self.hits.values())
         masked = self.text(blob.text, place)
-        return (
-            blob.original
-            if sum(self.hits.values()) == before and masked == blob.text
-            else blob.closed(masked)
-        )
+        return blob.original if sum(self.hits.values()) == before and masked == blob.text else blob.closed(masked)
 
 
 def _titles(names: list[Any]) -> Iterator[tuple[int, str]]:

@@ -83,9 +83,7 @@ def _run(claims: SignedClaims, issuer: Issuer) -> Iterator[tuple[str, str]]:
         if value is not None:
             yield (
                 name,
-                value
-                if isinstance(value, str)
-                else orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode(),
+                value if isinstance(value, str) else orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode(),
             )
 
 

@@ -109,9 +109,7 @@ async def _key_for(token: Token, issuer: Issuer, key_set: KeySet) -> tuple[Keys,
         raise _unavailable(issuer, error) from error
     key = keys.find(token.kid, token.algorithm)
     if key is None:
-        raise TokenRejected(
-            "The token is signed with an unknown key.", f"kid is no key of issuer {issuer.name}"
-        )
+        raise TokenRejected("The token is signed with an unknown key.", f"kid is no key of issuer {issuer.name}")
     return keys, key
 
 

@@ -172,9 +172,7 @@ class Source:
             headers={"accept": "application/json", "accept-encoding": "identity", "user-agent": "holdgate"},
             extensions={"timeout": httpx.Timeout(TIMEOUT_SECONDS).as_dict()},
         )
-        async with asyncio.timeout(
-            TIMEOUT_SECONDS
-        ):  # the whole of it: a body that trickles would pass the others
+        async with asyncio.timeout(TIMEOUT_SECONDS):  # the whole of it: a body that trickles would pass the others
             response = await self._transport.handle_async_request(request)
             try:
                 if response.status_code != httpx.codes.OK:
@@ -307,9 +305,7 @@ class KeySet:
     async def _read(self) -> None:
         self._reads += 1
         self._tried_at = self._clock()
-        stamp = (
-            self._source.stamp()
-        )  # taken before reading: a change in between is then noticed the next time
+        stamp = self._source.stamp()  # taken before reading: a change in between is then noticed the next time
         try:
             self._keys = await self._source.read()
         except KeysUnavailable as error:
@@ -328,9 +324,7 @@ class KeySets:
     with `trust_env=False`.
     """
 
-    def __init__(
-        self, transport: httpx.AsyncBaseTransport, *, clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, transport: httpx.AsyncBaseTransport, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._transport = transport
         self._clock = clock
         self._sets: dict[tuple[str, str | None], KeySet] = {}

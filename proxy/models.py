@@ -8,9 +8,7 @@ from django.db import models
 class LegacySession(models.Model):
     """A session that an upstream opened for one caller. The caller knows our id, never the upstream's."""
 
-    digest = models.CharField(
-        primary_key=True, max_length=64, help_text="SHA-256 of the id the caller holds."
-    )
+    digest = models.CharField(primary_key=True, max_length=64, help_text="SHA-256 of the id the caller holds.")
     caller = models.CharField(max_length=64, help_text="Keyed digest of the caller it is bound to.")
     connection = models.CharField(max_length=63)
     upstream = models.BinaryField(help_text="The upstream's own session id, sealed.")

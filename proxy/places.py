@@ -27,9 +27,7 @@ class Places:
     def place(self, exchange: Exchange) -> None:
         """Give the exchange its recorded session; a new session's first entry says who calls."""
         run = _run_of(exchange)
-        session, is_new = self._grouping.session_id(
-            exchange.actor, exchange.connection_name, run, time.monotonic()
-        )
+        session, is_new = self._grouping.session_id(exchange.actor, exchange.connection_name, run, time.monotonic())
         exchange.recorded_session = session
         if is_new:
             payloads = {"caller": caller_payload(exchange)}

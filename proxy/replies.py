@@ -48,9 +48,7 @@ def refusal(
     here. `approval` is `{id, status, url, expires_at, retry_after}`.
     """
     if message.method == "tools/call":
-        return tool_refusal(
-            message.id, why, era=message.era, decision=decision, approval=approval, receipt=receipt
-        )
+        return tool_refusal(message.id, why, era=message.era, decision=decision, approval=approval, receipt=receipt)
     return error(message.id, why, decision=decision, approval=approval, receipt=receipt)
 
 

@@ -158,9 +158,7 @@ class Responder:
             await self._plain(item, _applied(exchange))
             running.handed_over = True
 
-    async def _plain(
-        self, reply: Reply | None, preferences: Sequence[tuple[bytes, bytes]] = ()
-    ) -> None:
+    async def _plain(self, reply: Reply | None, preferences: Sequence[tuple[bytes, bytes]] = ()) -> None:
         if reply is None or not reply.body:
             status, headers = (reply.status, reply.headers) if reply else (202, ())
             await send_json(self._send, status, b"", *headers)

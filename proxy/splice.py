@@ -269,9 +269,7 @@ def _set_members(message: dict[str, Any], meta: Mapping[str, Any]) -> None:
 
 
 def _without_look_alikes(members: dict[str, Any], known: tuple[str, ...]) -> dict[str, Any]:
-    return {
-        name: value for name, value in members.items() if name in known or strictjson.fold(name) not in known
-    }
+    return {name: value for name, value in members.items() if name in known or strictjson.fold(name) not in known}
 
 
 def _dump(value: Any) -> str:

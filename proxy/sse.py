@@ -112,9 +112,7 @@ class Decoder:
         self._size = 0
 
 
-def encode(
-    data: bytes, *, event_id: str | None = None, retry: int | None = None, name: str = "message"
-) -> bytes:
+def encode(data: bytes, *, event_id: str | None = None, retry: int | None = None, name: str = "message") -> bytes:
     """Return one event. Data with line ends becomes several `data` lines; `retry` is in milliseconds.
 
     Raises ValueError when the id or name holds a line end or NUL, which would forge other fields.

@@ -27,9 +27,7 @@ if TYPE_CHECKING:
 class GatewaySteps:
     """What `proxy.pipeline.run` calls: each step is done by the part that owns it."""
 
-    def __init__(
-        self, house: Runtime, transport: Transport, sessions: LegacySessions, background: Background
-    ) -> None:
+    def __init__(self, house: Runtime, transport: Transport, sessions: LegacySessions, background: Background) -> None:
         self._transport = transport
         catalogue = Catalogue(house, transport, background)
         self._judging = Judging(house, catalogue)

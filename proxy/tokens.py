@@ -19,9 +19,7 @@ from jwt.exceptions import PyJWTError
 MAX_TOKEN_BYTES = 8 * 1024
 LEEWAY_SECONDS = 60
 MAX_SUBJECT_LENGTH = 500
-ALGORITHMS = frozenset(
-    {"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"}
-)
+ALGORITHMS = frozenset({"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"})
 
 _COMPACT = re.compile(r"([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)")
 _BEARER = re.compile(r"bearer +([A-Za-z0-9._~+/-]+=*) *", re.IGNORECASE)
@@ -148,9 +146,7 @@ def _check_header(header: Mapping[str, Any]) -> None:
 
 
 def _malformed(detail: str) -> TokenRejected:
-    return TokenRejected(
-        "The token is not a JSON Web Token that is accepted here.", f"malformed token: {detail}"
-    )
+    return TokenRejected("The token is not a JSON Web Token that is accepted here.", f"malformed token: {detail}")
 
 
 def verify_signature(token: Token, key: AllowedPublicKeys, algorithms: Collection[str]) -> SignedClaims:
@@ -170,13 +166,9 @@ def verify_signature(token: Token, key: AllowedPublicKeys, algorithms: Collectio
 def check_claims(claims: SignedClaims, *, issuer: str, now: float) -> None:
     """Check issuer, subject and times with 60 s of leeway; raises TokenRejected. `now` is Unix time."""
     if claims.get("iss") != issuer:
-        raise TokenRejected(
-            "The token's issuer is not accepted here.", "iss differs from the configured issuer"
-        )
+        raise TokenRejected("The token's issuer is not accepted here.", "iss differs from the configured issuer")
     if not _is_subject(claims.get("sub")):
-        raise TokenRejected(
-            "The token's subject is not usable.", "sub is missing, no text, too long or unprintable"
-        )
+        raise TokenRejected("The token's subject is not usable.", "sub is missing, no text, too long or unprintable")
     if expiry(claims) <= now:
         raise TokenRejected("The token has expired.", "exp lies in the past")
     if _time(claims, "iat") > now + LEEWAY_SECONDS:
@@ -216,9 +208,7 @@ def check_audience(named: frozenset[str], accepted: Collection[str], *, strict: 
     """Check that the token is meant for us, with `strict` for nobody else beside us; raises TokenRejected."""
     ours = named.intersection(accepted)
     if not ours:
-        raise TokenRejected(
-            "The token is meant for another audience.", "aud names none of the accepted audiences"
-        )
+        raise TokenRejected("The token is meant for another audience.", "aud names none of the accepted audiences")
     if strict and ours != named:
         raise TokenRejected(
             "The token is meant for others beside this gateway.",

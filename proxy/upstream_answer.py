@@ -192,9 +192,7 @@ class Answer:
             raise self._invalid("The upstream's answer is not a JSON-RPC message.")
         if self._request.id is not None and not _answers(found[-1], self._request.id):
             raise self._invalid("The upstream answered another request.")
-        return (
-            [body] if len(found) == 1 and not body.lstrip().startswith(b"[") else [*map(orjson.dumps, found)]
-        )
+        return [body] if len(found) == 1 and not body.lstrip().startswith(b"[") else [*map(orjson.dumps, found)]
 
     async def _stream(self, resumption: _Resumption) -> AsyncIterator[list[bytes]]:
         decoder = sse.Decoder(limit=self._request.max_answer)
@@ -227,9 +225,7 @@ class Answer:
                 if not _answers(message, self._request.id):
                     raise self._invalid("The upstream answered another request.")
                 self._finished = True
-        return (
-            [data] if len(found) == 1 and not data.lstrip().startswith(b"[") else [*map(orjson.dumps, found)]
-        )
+        return [data] if len(found) == 1 and not data.lstrip().startswith(b"[") else [*map(orjson.dumps, found)]
 
     async def _resume(self, resumption: _Resumption) -> None:
         """Ask for the rest of a stream that ended early, by GET and event id: the call itself is not sent

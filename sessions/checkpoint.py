@@ -83,9 +83,7 @@ class VerifyKey:
         if checkpoint.origin != self.name:
             msg = f"a checkpoint of {checkpoint.origin}, not of {self.name}"
             raise CheckpointInvalid(msg)
-        ours = [
-            signature for name, key_id, signature in signatures if (name, key_id) == (self.name, self.key_id)
-        ]
+        ours = [signature for name, key_id, signature in signatures if (name, key_id) == (self.name, self.key_id)]
         if not ours:
             msg = "no signature of this key"
             raise CheckpointInvalid(msg)

@@ -45,9 +45,7 @@ class _Waiting(Job):
 def abandoned(intents: Sequence[Event]) -> Sequence[Event]:
     """Return the entries that end calls whose intent was committed after their callers had been refused."""
     return [
-        dataclasses.replace(
-            intent, kind=ABANDONED, facts={"executed": "false"}, payloads={}, recover_after=None
-        )
+        dataclasses.replace(intent, kind=ABANDONED, facts={"executed": "false"}, payloads={}, recover_after=None)
         for intent in intents
     ]
 
@@ -73,9 +71,7 @@ class Journal:
         on_late: Callable[[Sequence[Event]], Sequence[Event]] = abandoned,
     ) -> None:
         self.process_id = uuid7()
-        self._writer = Writer(
-            Sealer(origin=origin, build=build, writer=self.process_id), self.process_id, revision
-        )
+        self._writer = Writer(Sealer(origin=origin, build=build, writer=self.process_id), self.process_id, revision)
         self._timeout = timeout
         self._capacity = capacity
         self._on_late = on_late

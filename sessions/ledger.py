@@ -15,9 +15,7 @@ from sessions import guards, logstore, store
 from sessions.rows import CheckpointRow, EntryRow, PayloadRow, Place
 
 _CHUNK: Final = 500
-_COLUMNS: Final = (
-    "e.id, e.leaf, e.leaf_hash, e.kind, e.ts, e.call_id, e.session, e.connection, e.tool, e.actor"
-)
+_COLUMNS: Final = "e.id, e.leaf, e.leaf_hash, e.kind, e.ts, e.call_id, e.session, e.connection, e.tool, e.actor"
 _PLACES: Final = f"""
     SELECT i.log_index, i.entry_id, {_COLUMNS} FROM {guards.LOG_INDEX} i
     LEFT JOIN {guards.ENTRY} e ON e.id = i.entry_id
@@ -82,9 +80,7 @@ class Ledger:
             return {}
         rows = self._all(f"{_PAYLOADS} ({', '.join(['%s'] * len(commitments))})", commitments)
         found = (
-            PayloadRow(
-                _bytes(row[0]), _bytes(row[1]), str(row[2]), str(row[3]), _bytes(row[4]), _bytes(row[5])
-            )
+            PayloadRow(_bytes(row[0]), _bytes(row[1]), str(row[2]), str(row[3]), _bytes(row[4]), _bytes(row[5]))
             for row in rows
         )
         return {row.commitment: row for row in found}

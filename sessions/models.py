@@ -43,9 +43,7 @@ class LogIndex(models.Model):
 
     log_index = models.BigIntegerField(primary_key=True)
     # No constraint: it would cost a look-up per entry, and `verify` proves far more than it could.
-    entry = models.OneToOneField(
-        Entry, on_delete=models.DO_NOTHING, related_name="place", db_constraint=False
-    )
+    entry = models.OneToOneField(Entry, on_delete=models.DO_NOTHING, related_name="place", db_constraint=False)
 
     def __str__(self) -> str:
         return f"{self.log_index} is entry {self.entry_id}"

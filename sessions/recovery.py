@@ -40,8 +40,6 @@ def open_calls(*, now: datetime, exclusive: bool = False, writer: str = "") -> l
     found = {bytes(call.leaf_hash): call for call in calls.order_by("call_id")[:_AT_ONCE]}
     entries = Entry.objects.filter(leaf_hash__in=list(found)).values_list("leaf_hash", "leaf")
     return [
-        AbandonedCall(
-            found[bytes(leaf_hash)].call_id, found[bytes(leaf_hash)].writer, leaves.decode(bytes(leaf))
-        )
+        AbandonedCall(found[bytes(leaf_hash)].call_id, found[bytes(leaf_hash)].writer, leaves.decode(bytes(leaf)))
         for leaf_hash, leaf in entries
     ]

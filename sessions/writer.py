@@ -200,9 +200,7 @@ class Writer:
             self._last_beat = beat
         self.sealer.remember(rows)
 
-    def _begin(
-        self, stack: contextlib.ExitStack[bool | None], jobs: list[Job]
-    ) -> tuple[datetime, int | None]:
+    def _begin(self, stack: contextlib.ExitStack[bool | None], jobs: list[Job]) -> tuple[datetime, int | None]:
         try:
             stack.enter_context(transaction.atomic(durable=True))
             now = store.lock(store.current(), exclusive=any(job.exclusive for job in jobs))

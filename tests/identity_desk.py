@@ -58,9 +58,7 @@ class Desk:
         return asyncio.run(self.ask(authorization, connection))
 
     async def ask(self, authorization: str | None, connection: str | None = CONNECTION) -> Caller:
-        return await self.identity.authenticate(
-            authorization, connection=connection, policy=self.policy, now=self.now
-        )
+        return await self.identity.authenticate(authorization, connection=connection, policy=self.policy, now=self.now)
 
     def token(self, sub: Any = "alice", **claims: Any) -> str:
         return self.corp.token(sub, **{"now": self.now, **claims})

@@ -80,9 +80,7 @@ class FakeIssuer:
 
     def configuration(self) -> dict[str, Any]:
         """The discovery document; `discovery` overrides what a test wants to be wrong."""
-        endpoints = {
-            name: f"{self.url}/{name}" for name in ("authorize", "token", "userinfo", "jwks", "logout")
-        }
+        endpoints = {name: f"{self.url}/{name}" for name in ("authorize", "token", "userinfo", "jwks", "logout")}
         return {
             "issuer": self.url,
             "authorization_endpoint": endpoints["authorize"],

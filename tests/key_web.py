@@ -44,9 +44,7 @@ class Web:
             raise found
         return found
 
-    def key_set(
-        self, clock: Callable[[], float], jwks_uri: str | None = "https://id.example.com/jwks"
-    ) -> KeySet:
+    def key_set(self, clock: Callable[[], float], jwks_uri: str | None = "https://id.example.com/jwks") -> KeySet:
         return KeySets(httpx.MockTransport(self.answer), clock=clock).of("https://id.example.com", jwks_uri)
 
 

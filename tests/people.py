@@ -102,17 +102,13 @@ def register_people(issuer: FakeIssuer) -> None:
         issuer.register(person.sub, **person.claims)
 
 
-def config_yaml(
-    issuer_url: str, upstream_url: str, *, orders: Mapping[str, Any] | None = None, **blocks: Any
-) -> str:
+def config_yaml(issuer_url: str, upstream_url: str, *, orders: Mapping[str, Any] | None = None, **blocks: Any) -> str:
     """Return a whole holdgate.yaml for the cast.
 
     `orders` changes members of the connection orders-db (None removes one); every other argument replaces or
     adds the top-level block of its name, such as `rules=[...]`.
     """
-    connection = {
-        key: value for key, value in {**_orders(upstream_url), **(orders or {})}.items() if value is not None
-    }
+    connection = {key: value for key, value in {**_orders(upstream_url), **(orders or {})}.items() if value is not None}
     document = {
         "version": 1,
         "issuers": [_corp(issuer_url), _github(f"{issuer_url}/github")],
@@ -121,9 +117,7 @@ def config_yaml(
             "security": {"members": [CAROL.email]},
             "platform": {"members": [DAVE.email]},
         },
-        "people": [
-            {"name": "Dave", "accounts": [f"{issuer_url}|{DAVE.sub}", f"{issuer_url}/github|{CI.actor_id}"]}
-        ],
+        "people": [{"name": "Dave", "accounts": [f"{issuer_url}|{DAVE.sub}", f"{issuer_url}/github|{CI.actor_id}"]}],
         "roles": {"admin": ["platform"], "auditor": ["corp/audit"]},
         "connections": {CONNECTION: connection},
         "rules": [_never_drop(), _writes_need_a_dba()],

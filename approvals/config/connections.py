@@ -12,7 +12,6 @@ from approvals.config.identity import Kind, WebAddress
 from approvals.config.rules import Approval
 from approvals.config.values import (
     Duration,
-    Flag,
     Line,
     Patterns,
     Pause,
@@ -49,9 +48,7 @@ def _reference(value: str) -> str:
     if value.startswith("vault:"):
         raise problem("vault: references are not available in this version")
     if not _REFERENCE.match(value):
-        raise problem(
-            "must be a reference, env:NAME, file:/PATH or exec:NAME; a secret itself never stands here"
-        )
+        raise problem("must be a reference, env:NAME, file:/PATH or exec:NAME; a secret itself never stands here")
     return value
 
 

@@ -46,9 +46,7 @@ def dump(config: Config) -> str:
     for key in ("groups", "connections"):
         if key in plain:
             plain[key] = dict(sorted(plain[key].items()))
-    plain = {"version": int(config.version)} | {
-        key: value for key, value in plain.items() if key != "version"
-    }
+    plain = {"version": int(config.version)} | {key: value for key, value in plain.items() if key != "version"}
     return yaml.dump(plain, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110)
 
 

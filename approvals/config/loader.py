@@ -22,9 +22,7 @@ def load(text: str, *, detectors: frozenset[str] = DETECTORS) -> Config:
     if document.problems and document.data is None:
         raise ConfigError(document.problems)
     if not isinstance(document.data, dict):
-        raise ConfigError(
-            [Problem(document.line(()), "", "must be a mapping of keys such as connections and rules")]
-        )
+        raise ConfigError([Problem(document.line(()), "", "must be a mapping of keys such as connections and rules")])
     return validated(document, detectors)
 
 
@@ -35,9 +33,7 @@ def validated(document: Document, detectors: frozenset[str]) -> Config:
         config = Config.model_validate(document.data)
     except ValidationError as error:
         problems += [document.problem(*found) for found in schema_problems(error)]
-    problems += [
-        document.problem(location, reason) for location, reason in findings(document.data, detectors)
-    ]
+    problems += [document.problem(location, reason) for location, reason in findings(document.data, detectors)]
     if problems or config is None:
         raise ConfigError(problems)
     return config

@@ -119,11 +119,7 @@ def key_path(location: Location, data: Any) -> str:
         inner = _below(data, part)
         if isinstance(part, int):
             name = inner.get("name") if isinstance(inner, dict) else None
-            path += (
-                f".{name}"
-                if isinstance(name, str) and name.isprintable() and len(name) < 100
-                else f"[{part}]"
-            )
+            path += f".{name}" if isinstance(name, str) and name.isprintable() and len(name) < 100 else f"[{part}]"
         else:
             path += f".{part}" if path else part
         data = inner

@@ -107,13 +107,7 @@ def _subject(value: str) -> str:
 
 
 def _spelling(value: object) -> object:
-    return (
-        str(value).lower()
-        if isinstance(value, bool)
-        else str(value)
-        if isinstance(value, (int, float))
-        else value
-    )
+    return str(value).lower() if isinstance(value, bool) else str(value) if isinstance(value, (int, float)) else value
 
 
 def _spellings(value: object) -> object:

@@ -94,9 +94,7 @@ def _above_zero(value: int) -> int:
 
 def _name(value: str) -> str:
     if not _NAME.match(value):
-        raise problem(
-            f"{shown(value)} is not a name: small letters, digits and hyphens, at most 63, not hyphen first"
-        )
+        raise problem(f"{shown(value)} is not a name: small letters, digits and hyphens, at most 63, not hyphen first")
     return value
 
 
@@ -105,9 +103,7 @@ def _text(value: str) -> str:
         raise problem("must not be empty")
     if len(value) > _LONGEST_TEXT:
         raise problem(f"must not be longer than {_LONGEST_TEXT} characters")
-    if any(
-        unicodedata.category(character) in ("Cc", "Cs") and character not in "\n\t" for character in value
-    ):
+    if any(unicodedata.category(character) in ("Cc", "Cs") and character not in "\n\t" for character in value):
         raise problem("must not contain control characters")
     return value
 

@@ -60,9 +60,7 @@ CONNECTIONS = st.fixed_dictionaries(
         "labels": st.dictionaries(WORDS, WORDS),
     },
 )
-RULES: st.SearchStrategy[list[dict[str, Any]]] = st.lists(
-    rules(), max_size=4, unique_by=lambda rule: str(rule["name"])
-)
+RULES: st.SearchStrategy[list[dict[str, Any]]] = st.lists(rules(), max_size=4, unique_by=lambda rule: str(rule["name"]))
 CONFIGS = st.fixed_dictionaries(
     {
         "issuers": st.just([{"name": "corp", "issuer": "https://id", "login": True}]),
@@ -103,9 +101,7 @@ def test_no_document_is_the_empty_configuration() -> None:
 
 def test_the_digest_is_the_same_whatever_order_and_spelling_the_file_had() -> None:
     one = load(
-        "rules:\n"
-        "- {name: b, action: deny, match: {tools: [x]}}\n"
-        "- {name: a, action: deny, match: {tools: [x]}}\n"
+        "rules:\n- {name: b, action: deny, match: {tools: [x]}}\n- {name: a, action: deny, match: {tools: [x]}}\n"
     )
     two = load('{"rules": [{"match": {"tools": "x"}, "mode": "enforce", "action": "deny", "name": "a"},'
                '{"match": {"tools": ["x"]}, "action": "deny", "name": "b"}]}')  # fmt: skip

@@ -176,9 +176,7 @@ def test_a_duplicate_block_is_reported_once_and_its_contents_do_not_leak_into_th
 
 
 def test_words_such_as_yes_and_times_stay_words() -> None:
-    config = load(
-        changed("default: allow", "default: allow\n    labels: {yes: on, at: 22:30, n: 010, z: null}")
-    )
+    config = load(changed("default: allow", "default: allow\n    labels: {yes: on, at: 22:30, n: 010, z: null}"))
     assert config.connections["orders-db"].labels == {"yes": "on", "at": "22:30", "n": "010", "z": "null"}
 
 
@@ -271,9 +269,7 @@ def test_text_that_is_not_the_plain_subset_of_yaml_is_refused(text: str, reason:
     assert reason in problems(text)[0].reason
 
 
-LAUGHS = "a0: &a0 [x, x]\n" + "".join(
-    f"a{i}: &a{i} [*a{i - 1}, *a{i - 1}, *a{i - 1}]\n" for i in range(1, 60)
-)
+LAUGHS = "a0: &a0 [x, x]\n" + "".join(f"a{i}: &a{i} [*a{i - 1}, *a{i - 1}, *a{i - 1}]\n" for i in range(1, 60))
 
 
 @pytest.mark.parametrize(

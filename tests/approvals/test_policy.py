@@ -53,9 +53,7 @@ def policy(rules: str = "[]", default: str = "allow", mode: str = "mode: enforce
     return Policy.compile(load(text), clock=lambda: now)
 
 
-def judge(
-    found: Policy, name: str = "query", caller: Caller = ENG, method: str = "tools/call", **more: Any
-) -> Verdict:
+def judge(found: Policy, name: str = "query", caller: Caller = ENG, method: str = "tools/call", **more: Any) -> Verdict:
     call = Call(caller=caller, connection="db", method=method, name=name, arguments=more)
     return found.judge(call)
 
@@ -295,9 +293,7 @@ def test_local_groups_count_verified_addresses_only_where_people_sign_in() -> No
     assert local_groups(config, replace(alice, issuer="github", iss="https://ci")) == frozenset()
     assert local_groups(config, replace(alice, email=None)) == frozenset()
     assert local_groups(config, Caller(iss="https://ci", sub="robot", kind="ci", issuer="github")) == {"dba"}
-    assert (
-        local_groups(config, Caller(iss="https://ci", sub="bob", kind="ci", issuer="github")) == frozenset()
-    )
+    assert local_groups(config, Caller(iss="https://ci", sub="bob", kind="ci", issuer="github")) == frozenset()
 
 
 def test_a_hold_that_too_few_known_people_can_decide_is_named() -> None:

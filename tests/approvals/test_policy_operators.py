@@ -16,9 +16,7 @@ def matches(action: str, condition: dict[str, Any], arguments: Any) -> bool:
     """Tell whether a rule with this one condition speaks of a call with these arguments."""
     config = Config.model_validate(
         {
-            "connections": {
-                "c": {"url": "http://c", "access": [{"groups": ["corp/all"]}], "default": "allow"}
-            },
+            "connections": {"c": {"url": "http://c", "access": [{"groups": ["corp/all"]}], "default": "allow"}},
             "rules": [{"name": "r", "action": action, "match": {"arguments": [condition]}}],
         }
     )
@@ -134,9 +132,7 @@ def test_what_an_operator_says_of_a_value(
 def test_holding_reads_like_denying() -> None:
     config = Config.model_validate(
         {
-            "connections": {
-                "c": {"url": "http://c", "access": [{"groups": ["corp/all"]}], "default": "allow"}
-            },
+            "connections": {"c": {"url": "http://c", "access": [{"groups": ["corp/all"]}], "default": "allow"}},
             "rules": [
                 {
                     "name": "r",
@@ -158,15 +154,11 @@ def test_an_undecidable_condition_does_not_outweigh_one_that_is_false() -> None:
     for order in (conditions, conditions[::-1]):
         config = Config.model_validate(
             {
-                "connections": {
-                    "c": {"url": "http://c", "access": [{"groups": ["corp/all"]}], "default": "allow"}
-                },
+                "connections": {"c": {"url": "http://c", "access": [{"groups": ["corp/all"]}], "default": "allow"}},
                 "rules": [{"name": "r", "action": "deny", "match": {"arguments": order}}],
             }
         )
-        call = Call(
-            caller=ME, connection="c", method="tools/call", name="t", arguments={"n": "?", "e": "dev"}
-        )
+        call = Call(caller=ME, connection="c", method="tools/call", name="t", arguments={"n": "?", "e": "dev"})
         assert isinstance(Policy.compile(config).judge(call), Allow)
 
 
@@ -190,14 +182,9 @@ def test_patterns_asked_together_answer_as_they_do_alone() -> None:
         {"name": f"r{index}", "action": "deny", "match": {"arguments": [{"path": "t", "matches": pattern}]}}
         for index, pattern in enumerate(patterns)
     ]
-    config = {
-        "connections": {"c": {"url": "http://c", "access": [{"groups": ["corp/all"]}], "default": "allow"}}
-    }
+    config = {"connections": {"c": {"url": "http://c", "access": [{"groups": ["corp/all"]}], "default": "allow"}}}
     together = Policy.compile(Config.model_validate({**config, "rules": rules}))
     for text in texts:
         call = Call(caller=ME, connection="c", method="tools/call", name="t", arguments={"t": text})
-        alone = [
-            Policy.compile(Config.model_validate({**config, "rules": [rule]})).judge(call).rules
-            for rule in rules
-        ]
+        alone = [Policy.compile(Config.model_validate({**config, "rules": [rule]})).judge(call).rules for rule in rules]
         assert together.judge(call).rules == tuple(sorted(name for names in alone for name in names))

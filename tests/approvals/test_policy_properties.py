@@ -76,9 +76,7 @@ def judged(found: tuple[Rule, ...], default: str, arguments: Any) -> Verdict:
 
 @settings(max_examples=200, deadline=None)
 @given(RULES, DEFAULTS, JSON, st.randoms(use_true_random=False))
-def test_the_order_of_rules_means_nothing(
-    found: tuple[Rule, ...], default: str, arguments: Any, random: Any
-) -> None:
+def test_the_order_of_rules_means_nothing(found: tuple[Rule, ...], default: str, arguments: Any, random: Any) -> None:
     shuffled = list(found)
     random.shuffle(shuffled)
     assert judged(found, default, arguments) == judged(tuple(shuffled), default, arguments)
@@ -138,9 +136,7 @@ HOSTILE: list[tuple[str, Callable[[], Any], float]] = [
     ("arguments", "limit"),
     [pytest.param(make, limit, id=name) for name, make, limit in HOSTILE],
 )
-def test_two_hundred_rules_cost_little_whatever_the_arguments(
-    arguments: Callable[[], Any], limit: float
-) -> None:
+def test_two_hundred_rules_cost_little_whatever_the_arguments(arguments: Callable[[], Any], limit: float) -> None:
     """The limits are ten times what an idle machine needs; the benchmark has the exact figures."""
     config = Config.model_validate(
         {

@@ -13,9 +13,7 @@ from pathlib import Path
 from tests.house import sources
 
 ADDRESS = re.compile(r"\b(?:https?|git\+\w+|ssh|ftp)://", re.IGNORECASE)
-INDEX_OPTION = re.compile(
-    r"^\s*(?:--?(?:extra-)?index-url|-i|--find-links|-f|--trusted-host)\b|\bindex-url\s*="
-)
+INDEX_OPTION = re.compile(r"^\s*(?:--?(?:extra-)?index-url|-i|--find-links|-f|--trusted-host)\b|\bindex-url\s*=")
 # Folders that exist on some developer's or build machine only. A leading word character, a dot or a variable
 # makes it part of another path (`/usr/home`, `$HOME/work`).
 MACHINE_PATH = re.compile(r"(?<![\w.$}/*-])/(?:home|Users|root|work)/[\w.]+")

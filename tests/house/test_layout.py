@@ -41,7 +41,5 @@ def test_no_module_has_a_name_that_says_nothing(name: str) -> None:
 def test_tests_are_no_package() -> None:
     """An `__init__.py` under tests/ would make `tests/sessions` shadow the app of that name."""
     assert [
-        path
-        for path in sources.tracked()
-        if sources.relative(path).startswith("tests/") and path.stem == "__init__"
+        path for path in sources.tracked() if sources.relative(path).startswith("tests/") and path.stem == "__init__"
     ] == []

@@ -26,9 +26,7 @@ def test_a_lock_with_an_address_or_without_a_hash_is_refused(line: str) -> None:
 
 
 def test_a_hashed_pin_is_accepted() -> None:
-    assert (
-        list(locks.lock_problems("requirements/base.txt", "django==5.2.19 \\\n    --hash=sha256:00ff")) == []
-    )
+    assert list(locks.lock_problems("requirements/base.txt", "django==5.2.19 \\\n    --hash=sha256:00ff")) == []
 
 
 @pytest.mark.parametrize("folder", ["home", "Users", "root", "work"])
@@ -38,8 +36,6 @@ def test_a_path_of_one_machine_is_found(folder: str) -> None:
     ]
 
 
-@pytest.mark.parametrize(
-    "text", ["$HOME/work/x", "https://a.example/work/x", "frameworks/work/x", "/srv/repo"]
-)
+@pytest.mark.parametrize("text", ["$HOME/work/x", "https://a.example/work/x", "frameworks/work/x", "/srv/repo"])
 def test_other_paths_are_not_taken_for_one(text: str) -> None:
     assert list(locks.path_problems("docs/a.md", text)) == []

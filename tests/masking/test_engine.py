@@ -14,9 +14,7 @@ ALL = tuple(sorted(DETECTORS))
 CARD = "4111 1111 1111 1111"
 
 
-def masker(
-    *rules: MaskingRule, connection: str = "orders-db", groups: frozenset[str] | None = None
-) -> Masker:
+def masker(*rules: MaskingRule, connection: str = "orders-db", groups: frozenset[str] | None = None) -> Masker:
     return Engine(rules or (MaskingRule(name="all", detectors=ALL),), hash_key=KEY).masker(connection, groups)
 
 
@@ -133,11 +131,7 @@ def test_excepted_groups_see_the_value_unless_another_rule_hides_it() -> None:
     assert masker(people, groups=frozenset({"leads", "x"})).text(text) == text
     assert masker(people, groups=frozenset({"x"})).text(text) == "[email]"
     assert masker(people, groups=None).text(text) == "[email]"
-    assert (
-        masker(people, other, connection="CRM-eu", groups=frozenset({"leads"}))
-        .text(text)
-        .startswith("[email:")
-    )
+    assert masker(people, other, connection="CRM-eu", groups=frozenset({"leads"})).text(text).startswith("[email:")
     assert masker(people, other, connection="CRM-eu", groups=None).text(text) == "[email]"
 
 
@@ -272,9 +266,7 @@ def test_the_secret_of_the_gateway_is_hidden_in_every_form() -> None:
         secret: 1,
         "e": [nested],
     }
-    body = (
-        masker(rule("partial", detectors=("api_key",))).json(orjson.dumps(document), literals=(secret,)).body
-    )
+    body = masker(rule("partial", detectors=("api_key",))).json(orjson.dumps(document), literals=(secret,)).body
     found = orjson.loads(body)
     assert found["a"] == "is [credential]!"
     assert found["c"] == "[credential]"

@@ -18,9 +18,7 @@ from masking.rules import MaskingRule
 ENGINE = Engine([MaskingRule(name="all", detectors=tuple(DETECTORS), fields=("ssn",))], hash_key=b"k" * 32)
 MASKER = ENGINE.masker("c", None)
 LETTERS = st.text(alphabet=string.ascii_lowercase + " .,:;-_/\\\"'\n\t{}[]", max_size=20)
-SCALARS = (
-    st.none() | st.booleans() | st.integers(-(10**9), 10**9) | st.floats(-1000, 1000, width=16) | LETTERS
-)
+SCALARS = st.none() | st.booleans() | st.integers(-(10**9), 10**9) | st.floats(-1000, 1000, width=16) | LETTERS
 DOCUMENTS = st.recursive(
     SCALARS,
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(LETTERS, inner, max_size=4),

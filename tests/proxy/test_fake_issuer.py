@@ -45,9 +45,7 @@ def issuer() -> FakeIssuer:
     return made
 
 
-def browse(
-    issuer: FakeIssuer, visit: Callable[[httpx.AsyncClient], Awaitable[httpx.Response]]
-) -> httpx.Response:
+def browse(issuer: FakeIssuer, visit: Callable[[httpx.AsyncClient], Awaitable[httpx.Response]]) -> httpx.Response:
     async def run() -> httpx.Response:
         transport = httpx.ASGITransport(app=IssuerApp([issuer]))
         async with httpx.AsyncClient(transport=transport, base_url=issuer.url) as client:
@@ -85,9 +83,7 @@ def test_a_code_is_good_for_one_try_with_the_right_verifier(issuer: FakeIssuer) 
     assert redeem(issuer, code, code_verifier="another").status_code == 400
     assert redeem(issuer, code).status_code == 400
     assert redeem(issuer, code_of(authorize(issuer)), client_secret="wrong").status_code == 401
-    assert (
-        redeem(issuer, code_of(authorize(issuer)), redirect_uri="https://evil.example.com").status_code == 400
-    )
+    assert redeem(issuer, code_of(authorize(issuer)), redirect_uri="https://evil.example.com").status_code == 400
 
 
 @pytest.mark.parametrize(

@@ -74,9 +74,7 @@ def test_claims_make_an_agent(desk: Desk) -> None:
 def test_the_kind_that_may_do_least_wins(desk: Desk) -> None:
     everybody = {"sub": ["*"]}
     kinds = desk.policy.config.issuers[0].kind
-    desk.change_issuer(
-        kind=kinds.model_copy(update={"person": everybody, "agent": everybody, "ci": everybody})
-    )
+    desk.change_issuer(kind=kinds.model_copy(update={"person": everybody, "agent": everybody, "ci": everybody}))
     assert desk.admit(ALICE.bearer(desk.corp, now=desk.now)).kind == "ci"
 
 

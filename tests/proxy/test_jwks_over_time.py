@@ -128,9 +128,7 @@ def test_a_known_outage_is_tried_again_in_the_background() -> None:
         web.gate = asyncio.Event()
         web.publish(NEW)
         clock.seconds += 30
-        assert kids(await key_set.current()) == {OLD.kid}, (
-            "a caller does not wait for an issuer known to be down"
-        )
+        assert kids(await key_set.current()) == {OLD.kid}, "a caller does not wait for an issuer known to be down"
         web.gate.set()
         await settled()
         assert kids(await key_set.current()) == {NEW.kid}

@@ -36,9 +36,7 @@ WAITS = {
 
 
 @pytest.mark.parametrize(("value", "seconds"), WAITS.items())
-def test_prefer_wait_is_read_as_rfc_7240_says_and_ignored_when_malformed(
-    value: str, seconds: float | None
-) -> None:
+def test_prefer_wait_is_read_as_rfc_7240_says_and_ignored_when_malformed(value: str, seconds: float | None) -> None:
     assert knobs.read([(b"prefer", value.encode())], {}) == knobs.Knobs(wait=seconds)
 
 
@@ -62,9 +60,7 @@ def test_header_fields_and_meta_say_the_same_things() -> None:
         "holdgate/run": "run 7",
         "holdgate/wait": 7,
     }
-    expected = knobs.Knobs(
-        wait=7, idempotency_key="k-1", approval="a-1", reason="Schlüssel gedreht", run="run 7"
-    )
+    expected = knobs.Knobs(wait=7, idempotency_key="k-1", approval="a-1", reason="Schlüssel gedreht", run="run 7")
     assert knobs.read(headers, {}) == expected
     assert knobs.read([], meta) == expected
 
@@ -75,9 +71,7 @@ def test_meta_speaks_for_one_message_and_wins() -> None:
 
 
 def test_control_characters_become_spaces_and_an_empty_text_is_none() -> None:
-    assert knobs.read([], {"holdgate/reason": "a\r\nb\x00", "holdgate/run": " \t "}) == knobs.Knobs(
-        reason="a b"
-    )
+    assert knobs.read([], {"holdgate/reason": "a\r\nb\x00", "holdgate/run": " \t "}) == knobs.Knobs(reason="a b")
 
 
 def test_a_latin_1_header_is_read_as_such() -> None:

@@ -110,9 +110,7 @@ def test_strings_and_integers_are_ids(identifier: Any) -> None:
 
 
 def test_a_message_without_an_id_is_a_notification_and_one_without_a_method_a_response() -> None:
-    assert (
-        parse(call(id=..., method="notifications/cancelled", params={"requestId": 1})).kind == "notification"
-    )
+    assert parse(call(id=..., method="notifications/cancelled", params={"requestId": 1})).kind == "notification"
     response = parse({"jsonrpc": "2.0", "id": 4, "result": {"action": "accept"}})
     assert (response.kind, response.id, response.arguments) == ("response", 4, {"action": "accept"})
 
@@ -321,9 +319,7 @@ def test_a_repeated_content_type_and_a_bad_session_id_are_refused() -> None:
 
 def test_a_stream_is_opened_and_a_session_ended_only_before_2026_07_28() -> None:
     legacy = [(b"mcp-protocol-version", b"2025-11-25"), (b"mcp-session-id", b"s"), (b"last-event-id", b"e")]
-    assert mcp.control("GET", legacy) == mcp.Control(
-        verb="GET", version="2025-11-25", session="s", last_event_id="e"
-    )
+    assert mcp.control("GET", legacy) == mcp.Control(verb="GET", version="2025-11-25", session="s", last_event_id="e")
     assert isinstance(mcp.control("DELETE", []), mcp.Control)
     for verb in ("GET", "DELETE"):
         rejection = mcp.control(verb, [(b"mcp-protocol-version", b"2026-07-28")])
@@ -360,10 +356,6 @@ def test_several_accept_fields_are_one() -> None:
     assert accepts([(b"accept", b"application/json"), (b"Accept", b"text/event-stream")]) == "both"
 
 
-@given(
-    st.binary(max_size=300), st.lists(st.tuples(st.binary(max_size=20), st.binary(max_size=20)), max_size=5)
-)
-def test_any_bytes_give_an_answer_and_never_an_exception(
-    body: bytes, headers: list[tuple[bytes, bytes]]
-) -> None:
+@given(st.binary(max_size=300), st.lists(st.tuples(st.binary(max_size=20), st.binary(max_size=20)), max_size=5))
+def test_any_bytes_give_an_answer_and_never_an_exception(body: bytes, headers: list[tuple[bytes, bytes]]) -> None:
     assert isinstance(mcp.parse(body, [JSON_TYPE, *headers]), mcp.Message | mcp.Rejection | tuple)

@@ -17,9 +17,7 @@ ISSUERS = (GITHUB, PARTNER, CORP)
 
 
 def test_each_connection_is_a_resource_with_its_own_address_as_identifier() -> None:
-    document = metadata(
-        "/.well-known/oauth-protected-resource/mcp/orders-db", public_url=PUBLIC, issuers=ISSUERS
-    )
+    document = metadata("/.well-known/oauth-protected-resource/mcp/orders-db", public_url=PUBLIC, issuers=ISSUERS)
     assert document == {
         "resource": "https://gw.example.com/mcp/orders-db",
         "authorization_servers": ["https://id.example.com", "https://id.partner.example"],
@@ -28,9 +26,7 @@ def test_each_connection_is_a_resource_with_its_own_address_as_identifier() -> N
     }
 
 
-@pytest.mark.parametrize(
-    "path", ["/.well-known/oauth-protected-resource", "/.well-known/oauth-protected-resource/"]
-)
+@pytest.mark.parametrize("path", ["/.well-known/oauth-protected-resource", "/.well-known/oauth-protected-resource/"])
 def test_the_gateway_itself_is_a_resource(path: str) -> None:
     document = metadata(path, public_url=f"{PUBLIC}/", issuers=ISSUERS)
     assert document is not None
@@ -72,9 +68,7 @@ def test_an_issuer_of_jobs_is_named_only_when_there_is_no_other() -> None:
 
 
 def test_a_caller_without_credentials_is_told_only_where_to_get_some() -> None:
-    expected = (
-        'Bearer resource_metadata="https://gw.example.com/.well-known/oauth-protected-resource/mcp/orders-db"'
-    )
+    expected = 'Bearer resource_metadata="https://gw.example.com/.well-known/oauth-protected-resource/mcp/orders-db"'
     assert challenge(PUBLIC, "orders-db") == expected
 
 

@@ -54,9 +54,7 @@ def test_without_any_keys_the_refusal_says_that_it_may_pass(desk: Desk) -> None:
 def test_forged_key_ids_do_not_hammer_the_issuer(desk: Desk) -> None:
     async def flood() -> None:
         forged = [desk.token(header={"kid": f"forged-{number}"}) for number in range(200)]
-        results = await asyncio.gather(
-            *(desk.ask(f"Bearer {token}") for token in forged), return_exceptions=True
-        )
+        results = await asyncio.gather(*(desk.ask(f"Bearer {token}") for token in forged), return_exceptions=True)
         assert all(isinstance(result, TokenRejected) for result in results)
 
     desk.admit(f"Bearer {desk.token()}")
@@ -91,9 +89,7 @@ def test_a_remembered_token_ends_when_it_expires(desk: Desk) -> None:
 def test_a_new_policy_revision_sees_the_same_token_afresh(desk: Desk) -> None:
     authorization = ALICE.bearer(desk.corp, now=desk.now)
     assert "dba" in desk.admit(authorization).groups
-    desk.publish(
-        2, groups={"dba": {"members": [BOB.email]}, "security": {}, "platform": {"members": [DAVE.email]}}
-    )
+    desk.publish(2, groups={"dba": {"members": [BOB.email]}, "security": {}, "platform": {"members": [DAVE.email]}})
     assert "dba" not in desk.admit(authorization).groups
     desk.change_issuer(issuer="https://elsewhere.example.com", revision=3)
     with pytest.raises(TokenRejected):

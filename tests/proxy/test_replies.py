@@ -95,9 +95,7 @@ def test_the_text_says_what_happened_and_whether_anything_was_executed(reason: s
 
 
 def test_a_refused_tool_call_is_a_tool_result_with_the_same_for_machines() -> None:
-    answer = json.loads(
-        replies.refusal(message(), PENDING, decision=DECISION, approval=APPROVAL, receipt="s")
-    )
+    answer = json.loads(replies.refusal(message(), PENDING, decision=DECISION, approval=APPROVAL, receipt="s"))
     result = answer["result"]
     assert (answer["id"], result["isError"]) == (0, True)
     assert "Nothing was executed" in result["content"][0]["text"]

@@ -58,9 +58,7 @@ def test_only_our_members_are_added_and_only_forged_ones_removed(message: bytes,
     assert with_meta(message, OURS) == expected.replace(b"%s", OURS_TEXT)
 
 
-@pytest.mark.parametrize(
-    "message", [b'{"error":{"data":"text"}}', b'{"error":{"data":[1]}}', b'{"result":5}', b"{}"]
-)
+@pytest.mark.parametrize("message", [b'{"error":{"data":"text"}}', b'{"error":{"data":[1]}}', b'{"result":5}', b"{}"])
 def test_what_cannot_hold_members_stays_as_it_is(message: bytes) -> None:
     assert with_meta(message, OURS) == message
 

@@ -78,9 +78,7 @@ def test_what_every_reader_reads_alike_is_taken(body: bytes) -> None:
     assert strictjson.parse(body) == json.loads(body)
 
 
-@pytest.mark.parametrize(
-    "body", [b'["' * 500_000, b'"' + b'\\"' * 1_000_000, b'[["\\' * 300_000, b"[]" * 1_000_000]
-)
+@pytest.mark.parametrize("body", [b'["' * 500_000, b'"' + b'\\"' * 1_000_000, b'[["\\' * 300_000, b"[]" * 1_000_000])
 def test_hostile_brackets_and_quotes_cost_linear_time(body: bytes) -> None:
     began = time.process_time()
     with pytest.raises(strictjson.BadJson):

@@ -31,9 +31,7 @@ def streaming() -> Iterator[FakeUpstream]:
         yield upstream
 
 
-def call(
-    tool: str = "echo", *, number: int = 0, meta: dict[str, Any] | None = None, **arguments: str
-) -> bytes:
+def call(tool: str = "echo", *, number: int = 0, meta: dict[str, Any] | None = None, **arguments: str) -> bytes:
     params: dict[str, Any] = {"name": tool, "arguments": arguments}
     if meta:
         params["_meta"] = meta

@@ -26,15 +26,11 @@ def desk() -> Desk:
 WRONG: dict[str, Callable[[Desk], str]] = {
     "alg none": lambda desk: signing.unsigned(desk.corp.claims("alice", now=NOW)),
     "alg none, odd case": lambda desk: signing.unsigned(desk.corp.claims("alice", now=NOW), algorithm="nOnE"),
-    "alg none with a signature": lambda desk: signing.unsigned(
-        desk.corp.claims("alice", now=NOW), signature="AAAA"
-    ),
+    "alg none with a signature": lambda desk: signing.unsigned(desk.corp.claims("alice", now=NOW), signature="AAAA"),
     "HS256 with the public key": lambda desk: signing.signed_with_public_key(
         desk.corp.claims("alice", now=NOW), desk.corp.key()
     ),
-    "alg that is not configured": lambda desk: desk.token(
-        by=key("PS256", "one"), header={"kid": desk.corp.key().kid}
-    ),
+    "alg that is not configured": lambda desk: desk.token(by=key("PS256", "one"), header={"kid": desk.corp.key().kid}),
     "alg of another key": lambda desk: desk.token(header={"alg": "ES256"}),
     "kid of another key": lambda desk: desk.token(header={"kid": desk.corp.key("EdDSA").kid}),
     "alg missing": lambda desk: desk.token(header={"alg": None}),
@@ -126,9 +122,7 @@ WRONG: dict[str, Callable[[Desk], str]] = {
     "signature in another spelling": lambda desk: _respelled(desk.token(algorithm="ES256")),
     "signature with padding": lambda desk: desk.token() + "==",
     "EdDSA signature of a wrong length": lambda desk: desk.token(algorithm="EdDSA")[:-8],
-    "ES256 signature all zero": lambda desk: (
-        desk.token(algorithm="ES256").rpartition(".")[0] + "." + "A" * 86
-    ),
+    "ES256 signature all zero": lambda desk: desk.token(algorithm="ES256").rpartition(".")[0] + "." + "A" * 86,
     "two parts": lambda desk: "a.b",
     "five parts, as an encrypted token": lambda desk: "a.b.c.d.e",
     "garbage": lambda desk: "garbage",

@@ -47,9 +47,7 @@ def test_no_row_of_the_record_can_be_deleted(table: str) -> None:
 def test_no_table_of_the_record_can_be_emptied_or_replaced(table: str) -> None:
     if connection.vendor == "postgresql":
         assert refused(f"TRUNCATE mcp_sessions_{table}")
-        assert refused(
-            f"SET LOCAL session_replication_role = replica; UPDATE mcp_sessions_{table} SET {_same(table)}"
-        )
+        assert refused(f"SET LOCAL session_replication_role = replica; UPDATE mcp_sessions_{table} SET {_same(table)}")
     else:
         assert refused(f"INSERT OR REPLACE INTO mcp_sessions_{table} SELECT * FROM mcp_sessions_{table}")
 

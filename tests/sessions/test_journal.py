@@ -18,9 +18,7 @@ from tests.record import Gate, new_journal, running
 
 
 def stored() -> list[leaves.Leaf]:
-    return [
-        leaves.decode(bytes(leaf)) for leaf in Entry.objects.order_by("id").values_list("leaf", flat=True)
-    ]
+    return [leaves.decode(bytes(leaf)) for leaf in Entry.objects.order_by("id").values_list("leaf", flat=True)]
 
 
 def kinds() -> list[str]:
@@ -36,9 +34,7 @@ def intent(call: str = "c", recover_after: float | None = 60) -> Event:
 
 
 def session_named(name: str) -> RecordedSession:
-    return RecordedSession.objects.create(
-        id=name, actor="", connection="", run="", started_at="2026-01-01T00:00:00Z"
-    )
+    return RecordedSession.objects.create(id=name, actor="", connection="", run="", started_at="2026-01-01T00:00:00Z")
 
 
 def test_an_event_is_an_entry_with_its_projection_and_its_payload(journal: Journal) -> None:

@@ -96,9 +96,7 @@ def test_a_call_reads_back_with_its_payloads_and_its_end(journal: Journal, log: 
     PayloadRow.objects.filter(name="answer").delete()
     entries = selectors.entries_of_session("s")
     assert [dict(entry.payloads) for entry in entries] == [{"request": request}, {}]
-    assert [entry.leaf.kind for entry in selectors.entries_of_session("s", after=entries[0].id)] == [
-        "call.result"
-    ]
+    assert [entry.leaf.kind for entry in selectors.entries_of_session("s", after=entries[0].id)] == ["call.result"]
     assert selectors.call_summary("unknown") is None
 
 

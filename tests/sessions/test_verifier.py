@@ -23,13 +23,9 @@ from tests.record import Log, running, tamper
 def sound(journal: Journal, log: Log) -> Log:
     """A record of eleven entries under three checkpoints, with two payloads."""
     for batch in range(3):
-        journal.append_now(
-            *(Event(kind="call.message", call_id=f"{batch}-{n}", tool="push") for n in range(3))
-        )
+        journal.append_now(*(Event(kind="call.message", call_id=f"{batch}-{n}", tool="push") for n in range(3)))
         if batch < 2:
-            journal.append_now(
-                Event(kind="call.result", call_id=f"{batch}", payloads={"answer": Payload(b"masked")})
-            )
+            journal.append_now(Event(kind="call.result", call_id=f"{batch}", payloads={"answer": Payload(b"masked")}))
         log.sequencer.run_once()
     assert (LogIndex.objects.count(), PayloadRow.objects.count()) == (12, 2)
     assert log.verify() == []
@@ -158,9 +154,7 @@ def test_a_tail_cut_with_its_checkpoints_is_found_by_the_anchor_alone(sound: Log
     tamper("DELETE FROM mcp_sessions_checkpoint WHERE size > 9")
     assert sound.verify(anchored=False) == []
     findings = [str(finding) for finding in sound.verify()]
-    assert findings == [
-        "truncated: anchor ahead of database, checkpoint 12: the database ends after 9 entries"
-    ]
+    assert findings == ["truncated: anchor ahead of database, checkpoint 12: the database ends after 9 entries"]
 
 
 def test_a_deleted_checkpoint_is_found(sound: Log) -> None:
@@ -250,12 +244,8 @@ def verify(tmp_path: Path, log: Log, **options: str) -> SimpleNamespace:
     key.write_text(str(log.signer.verify_key))
     out, err = io.StringIO(), io.StringIO()
     with pytest.raises(SystemExit) as ended:
-        call_command(
-            "verify", stdout=out, stderr=err, **{"key": str(key), "anchor": str(log.anchor.path), **options}
-        )
-    return SimpleNamespace(
-        code=ended.value.code, lines=out.getvalue().splitlines(), error=err.getvalue().splitlines()
-    )
+        call_command("verify", stdout=out, stderr=err, **{"key": str(key), "anchor": str(log.anchor.path), **options})
+    return SimpleNamespace(code=ended.value.code, lines=out.getvalue().splitlines(), error=err.getvalue().splitlines())
 
 
 @pytest.mark.promise("provable")

@@ -54,9 +54,7 @@ def outage() -> Iterator[Outage]:
 
 
 def numbers() -> list[int]:
-    return [
-        leaves.decode(bytes(leaf)).n for leaf in Entry.objects.order_by("id").values_list("leaf", flat=True)
-    ]
+    return [leaves.decode(bytes(leaf)).n for leaf in Entry.objects.order_by("id").values_list("leaf", flat=True)]
 
 
 def message() -> Job:

@@ -84,9 +84,7 @@ class Command(BaseCommand):
 
     def _apply(self, options: dict[str, Any]) -> int:
         try:
-            published = apply_text(
-                runtime(), _read(options["file"]), author="policy apply", prune=options["prune"]
-            )
+            published = apply_text(runtime(), _read(options["file"]), author="policy apply", prune=options["prune"])
         finally:
             shut_down()
         for change in published.changes:

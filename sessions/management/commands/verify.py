@@ -28,9 +28,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Name the key and the anchor; by default those of this installation."""
-        parser.add_argument(
-            "--key", metavar="FILE", help="public key of the log (a vkey line); default: our own"
-        )
+        parser.add_argument("--key", metavar="FILE", help="public key of the log (a vkey line); default: our own")
         parser.add_argument("--anchor", metavar="FILE", help="file of anchored checkpoints; default: our own")
 
     def handle(self, *_: Any, **options: Any) -> None:
