@@ -9,7 +9,7 @@ from typing import Any
 
 from django.db.models import QuerySet
 
-from approvals.eligibility import is_own
+from approvals.eligibility import has_asked, is_own
 from approvals.legible import Field, Piece, fields, glance
 from approvals.models import ApprovalRequest, Vote
 from approvals.policy import Policy
@@ -124,6 +124,11 @@ class Card:
     @cached_property
     def is_own(self) -> bool:
         return is_own(self.request, self.caller, self.policy.config)
+
+    @property
+    def may_withdraw(self) -> bool:
+        """Say whether the viewer asked, under this account or a linked one; an equal address gives no right."""
+        return has_asked(self.request, self.caller, self.policy.config)
 
     @cached_property
     def sees_payload(self) -> bool:
