@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 log = logging.getLogger("holdgate.waiting")
 
 SWEEP_SECONDS = 1.0
+# So many ids are named one by one in a query; of more waiters, what moved since the oldest of them is read instead.
+NAMED_AT_MOST = 200
 
 
 class Waiting:
@@ -104,5 +106,9 @@ class Waiting:
     def _moved(self) -> dict[str, int]:
         """Return the newer versions of the waited-for requests that moved beyond what their waiters know."""
         known = dict(self._versions)
-        rows = ApprovalRequest.objects.filter(id__in=list(known)).values_list("id", "version")
-        return {approval_id: version for approval_id, version in rows if version > known[approval_id]}
+        rows = ApprovalRequest.objects.order_by().values_list("id", "version")
+        if len(known) <= NAMED_AT_MOST:
+            rows = rows.filter(id__in=list(known))
+        else:
+            rows = rows.filter(id__gte=min(known), version__gt=min(known.values()))
+        return {approval_id: version for approval_id, version in rows if version > known.get(approval_id, version)}

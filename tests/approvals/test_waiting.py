@@ -164,6 +164,19 @@ def test_thousands_of_waiters_cost_one_query_a_second(engine: Runtime, django_as
             assert waiters._moved() == {row.pk: 1}
 
 
+def test_among_many_waiters_the_sweep_names_those_who_moved_and_no_others(engine: Runtime) -> None:
+    rows = [fresh() for _ in range(waiting.NAMED_AT_MOST + 1)]
+    moved, foreign = rows[7], fresh()
+    waiters = Waiting()
+    for row in (moved, foreign):
+        vote(row, ALICE)
+    with ExitStack() as stack:
+        for row in rows:
+            stack.enter_context(waiters.watch(row.pk, row.version))
+
+        assert list(waiters._moved()) == [moved.pk]
+
+
 def test_a_database_that_fails_decides_nothing_and_the_wait_goes_on(engine: Runtime) -> None:
     row = fresh()
     failed = threading.Event()
