@@ -20,11 +20,11 @@ async def in_database(work: Callable[[], T]) -> T:
     """Run synchronous ORM work in one of our database threads and return what it returns."""
 
     def run() -> T:
-        close_old_connections()
+        close_old_connections()  # one that broke; a sound one is kept
         try:
             return work()
         finally:
-            close_old_connections()
+            connection.close_at = None
 
     return await asyncio.get_running_loop().run_in_executor(_THREADS, run)
 

@@ -27,8 +27,9 @@ def parse(url: str) -> dict[str, Any]:
             "PASSWORD": unquote(parts.password or ""),
             "HOST": parts.hostname or "",
             "PORT": str(parts.port or ""),
-            "CONN_MAX_AGE": 60,
-            "CONN_HEALTH_CHECKS": True,
+            # Under ASGI each request has a thread of its own, which would take a kept connection into its grave.
+            # The threads that live on (approvals.database, the record's writer) keep theirs by themselves.
+            "CONN_MAX_AGE": 0,
             "OPTIONS": dict(parse_qsl(parts.query)),
         }
     msg = "DATABASE_URL must begin with sqlite:/// or postgresql://"

@@ -45,7 +45,10 @@ def test_what_was_acknowledged_before_a_kill_is_there_and_the_open_call_is_known
         acknowledged += [writer.stdout.readline().strip() for _ in range(50)]
     for writer in writers:
         writer.send_signal(signal.SIGKILL)
-        rest, _ = writer.communicate(timeout=20)
+        assert writer.stdout is not None
+        with writer.stdout as lines:  # not communicate(), which would pass over what readline() had read ahead
+            rest = lines.read()
+        writer.wait(20)
         acknowledged += [line for line in rest.split("\n")[:-1] if line]
     with transaction.atomic():
         # The database may still be committing for the dead: it has this lock until it is done.
