@@ -2,7 +2,7 @@
 # Needs Python 3.11 or newer and make; takes uv when it is there and pip when it is not.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo run test check bench format
+.PHONY: help setup demo run test chaos check bench format
 .DELETE_ON_ERROR:
 SHELL := /bin/sh
 
@@ -12,6 +12,8 @@ UV := $(shell command -v uv 2>/dev/null)
 VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
+# Tests wait for processes more than they compute. Each worker has databases, folders and ports of its own.
+WORKERS ?= 3
 export PYTHONPATH := .
 
 help: ## List these targets
@@ -27,8 +29,11 @@ run: $(VENV)/.demo ## Start the gateway, all in one process (ARGS="--config hold
 	@$(BIN)/python manage.py rungateway $(ARGS)
 
 test: $(VENV)/.dev node-packages ## Run the whole suite (ARGS="tests/proxy -k held" runs a part)
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest $(or $(ARGS),-n $(WORKERS) --dist loadscope)
 	$(if $(ARGS),,$(BIN)/python -m pytest tests/browser)
+
+chaos: $(VENV)/.dev ## Run faults, races and tampering in their long form (ARGS="-k sqlite" runs a part); needs PostgreSQL's programs and redis-server
+	$(BIN)/python -m pytest tests/chaos tests/sessions/test_mutations.py tests/proxy/test_stdio_limits.py -m "chaos or not chaos" -n $(WORKERS) --dist loadscope $(ARGS)
 
 check: $(VENV)/.dev ## Lint, types, imports, shape, locks, migrations
 	$(BIN)/ruff check .

@@ -12,29 +12,41 @@ import yaml
 from django.contrib import admin, messages
 from django.contrib.auth.models import Group
 from django.db.models import Model, QuerySet
-from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect, render
+from django.http import HttpRequest
 from django.urls import URLPattern, path
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from approvals import accounts, deactivation, delegation
+from approvals.backtest_pages import back_test
 from approvals.config.document import diff, dump, parse_document
-from approvals.config.loader import ConfigError
 from approvals.draft_form import DraftForm
-from approvals.drafts import config_from_drafts
-from approvals.models import ApprovalRequest, ConfigItem, Person, PolicyRevision, Vote
-from approvals.publication import RevisionConflict, publish
-from approvals.revision_diff import Difference, differences
+from approvals.loosening import loosenings
+from approvals.masks.pages import overview, try_text
+from approvals.models import AccountLink, ApprovalRequest, ConfigItem, Delegation, Person, PolicyRevision, Vote
+from approvals.proposal_pages import proposal
+from approvals.publish_pages import publish_drafts, revert
+from approvals.revision_diff import differences
+from approvals.rule_form import FIELDSETS, RuleForm
+from approvals.rule_list import rules
 from approvals.runtime import runtime
-from sessions.journal import RecordUnavailable
+from approvals.try_pages import try_call
+from sessions.journal import RecordUnavailable, RecordUncertain
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from approvals.config.schema import Config
+
     _Items = admin.ModelAdmin[ConfigItem]
     _Anything = admin.ModelAdmin[Any]
     _Votes = admin.TabularInline[Vote, ApprovalRequest]
 else:  # generic for the type checker only
     _Items = _Anything = admin.ModelAdmin
     _Votes = admin.TabularInline
+
+SHOWN = 5
+MOST_TOLD = 1000
 
 # Roles come from the policy alone: Django's own groups would be a second truth that decides nothing.
 admin.site.unregister(Group)
@@ -66,6 +78,18 @@ class ConfigItemAdmin(_Items):
     def has_delete_permission(self, request: HttpRequest, obj: ConfigItem | None = None) -> bool:
         return False
 
+    def get_form(self, request: HttpRequest, obj: ConfigItem | None = None, change: bool = False, **kwargs: Any) -> Any:
+        """Take the form of rules for a rule."""
+        if _is_rule(request, obj) and self.has_change_permission(request, obj):
+            kwargs["form"] = RuleForm
+        return super().get_form(request, obj, change, **kwargs)
+
+    def get_fieldsets(self, request: HttpRequest, obj: ConfigItem | None = None) -> Any:
+        """Group the fields of a rule."""
+        if not _is_rule(request, obj) or not self.has_change_permission(request, obj):
+            return super().get_fieldsets(request, obj)
+        return [(title, {"fields": fields, "description": said}) for title, fields, said in FIELDSETS]
+
     def get_fields(self, request: HttpRequest, obj: ConfigItem | None = None) -> Any:
         """Show the text read-only where the form is not to be had."""
         return ("kind", "name", "enabled", "as_yaml") if obj and obj.owner == ConfigItem.Owner.FILE else self.fields
@@ -81,53 +105,27 @@ class ConfigItemAdmin(_Items):
         messages.info(request, "This is a draft. It governs calls once it is published.")
 
     def get_urls(self) -> list[URLPattern]:
-        """Add the page that publishes."""
-        own = path("publish/", self.admin_site.admin_view(self.publish_view), name="approvals_publish")
-        return [own, *super().get_urls()]
+        """Add the pages that publish, and that try what would be published."""
+        own = [
+            path("publish/", self.admin_site.admin_view(publish_drafts), name="approvals_publish"),
+            path("proposals/<str:proposal_id>/", self.admin_site.admin_view(proposal), name="approvals_proposal"),
+            path("rules/", self.admin_site.admin_view(rules), name="approvals_rules"),
+            path("masking/", self.admin_site.admin_view(overview), name="approvals_masking"),
+            path("mask/", self.admin_site.admin_view(try_text), name="approvals_mask_try"),
+            path("try/", self.admin_site.admin_view(try_call), name="approvals_try"),
+            path("back-test/", self.admin_site.admin_view(back_test), name="approvals_back_test"),
+        ]
+        return [*own, *super().get_urls()]
 
-    def publish_view(self, request: HttpRequest) -> HttpResponse:
-        """Show what the drafts would change, and bring them into force."""
-        if not self.has_change_permission(request):
-            return render(request, "403.html", status=403)
-        house = runtime()
-        current = house.policies.reload().policy
-        problems: list[str] = []
-        found: list[Difference] = []
-        try:
-            found = differences(diff(current.config, config_from_drafts()))
-        except ConfigError as error:
-            problems = [str(problem) for problem in error.problems]
-        if request.method == "POST" and not problems:
-            return self._publish(request)
-        context = self.admin_site.each_context(request) | {
-            "title": "Publish the drafts",
-            "revision": current.revision,
-            "differences": found,
-            "problems": problems,
-            "opts": self.opts,
-        }
-        return render(request, "admin/approvals/publish.html", context, status=400 if problems else 200)
 
-    def _publish(self, request: HttpRequest) -> HttpResponse:
-        house, shown = runtime(), request.POST.get("revision", "")
-        author = request.user.key if isinstance(request.user, Person) else ""
-        try:
-            # The drafts are read again inside the transaction that publishes them.
-            published = publish(
-                house.journal,
-                house.policies,
-                config_from_drafts,
-                author=author,
-                expected=int(shown) if shown.isdecimal() else -1,
-            )
-        except RevisionConflict:
-            messages.error(request, "Somebody else published in the meantime. Look at the differences again.")
-            return redirect("admin:approvals_publish")
-        except (ConfigError, RecordUnavailable) as error:
-            messages.error(request, f"Nothing was published. {error}")
-            return redirect("admin:approvals_publish")
-        messages.success(request, f"Revision {published.revision} is in force, for the very next call.")
-        return redirect("admin:approvals_configitem_changelist")
+def _is_rule(request: HttpRequest, item: ConfigItem | None) -> bool:
+    kind = item.kind if item is not None else request.POST.get("kind") or request.GET.get("kind")
+    return kind == ConfigItem.Kind.RULE
+
+
+def _before_and_after(row: PolicyRevision) -> tuple[Config, Config]:
+    before = PolicyRevision.objects.filter(number=row.number - 1).first()
+    return parse_document(before.document if before else None), parse_document(row.document)
 
 
 class ReadOnly(_Anything):
@@ -147,8 +145,40 @@ class ReadOnly(_Anything):
 class PolicyRevisionAdmin(ReadOnly):
     """Every configuration that was ever in force."""
 
-    list_display = ("number", "author", "created_at", "digest")
-    fields = ("number", "author", "created_at", "digest", "source_digest", "as_yaml")
+    list_display = ("number", "who", "created_at", "changed", "loosened")
+    list_per_page = 20
+    fields = ("number", "who", "created_at", "digest", "source_digest", "difference", "loosened", "as_yaml")
+    change_form_template = "admin/approvals/policyrevision/change_form.html"
+
+    def get_urls(self) -> list[URLPattern]:
+        """Add the page that goes back to a revision."""
+        own = path("<int:number>/revert/", self.admin_site.admin_view(revert), name="approvals_revert")
+        return [own, *super().get_urls()]
+
+    @admin.display(description="Author")
+    def who(self, obj: PolicyRevision) -> str:
+        """Return the name of a person, or the command."""
+        iss, separator, sub = obj.author.partition("|")
+        person = Person.objects.filter(iss=iss, sub=sub).first() if separator else None
+        return obj.author if person is None else f"{person} ({obj.author})"
+
+    @admin.display(description="Changed")
+    def changed(self, obj: PolicyRevision) -> str:
+        """Say in short what differs from the revision before."""
+        changes = [str(change) for change in diff(*_before_and_after(obj))]
+        return ", ".join(changes[:SHOWN]) + (f" and {len(changes) - SHOWN} more" if len(changes) > SHOWN else "")
+
+    @admin.display(description="Difference to the revision before")
+    def difference(self, obj: PolicyRevision) -> SafeString:
+        """Render what differs, line by line."""
+        lines = [f"{sign} {line}" for one in differences(diff(*_before_and_after(obj))) for sign, line in one.lines]
+        return format_html("<pre>{}</pre>", "\n".join(lines) or "none")
+
+    @admin.display(description="Looser than before")
+    def loosened(self, obj: PolicyRevision) -> str:
+        """Say what is looser than in the revision before."""
+        found = loosenings(*_before_and_after(obj)) if obj.number > 1 else []
+        return "; ".join(map(str, found))[:MOST_TOLD]
 
     @admin.display(description="Configuration")
     def as_yaml(self, obj: PolicyRevision) -> SafeString:
@@ -201,3 +231,62 @@ class PersonAdmin(ReadOnly):
         "id", "iss", "sub", "display", "email", "issuer_groups", "issuer_groups_at", "is_active",
         "created_at", "last_seen_at",
     )  # fmt: skip
+    actions = ("deactivate", "reactivate", "sign_out")
+
+    @admin.action(description="Deactivate, and end their sessions at once", permissions=["view"])
+    def deactivate(self, request: HttpRequest, people: QuerySet[Person]) -> None:
+        """Switch people off; nobody switches themselves off by mistake."""
+        _each(request, people.exclude(pk=request.user.pk), deactivation.deactivate, "deactivated")
+
+    @admin.action(description="Reactivate", permissions=["view"])
+    def reactivate(self, request: HttpRequest, people: QuerySet[Person]) -> None:
+        """Let people sign in again."""
+        _each(request, people, deactivation.reactivate, "reactivated")
+
+    @admin.action(description="End their sessions in all browsers", permissions=["view"])
+    def sign_out(self, request: HttpRequest, people: QuerySet[Person]) -> None:
+        """Sign people out everywhere; they may sign in again."""
+        _each(request, people, deactivation.end_sessions, "signed out")
+
+
+@admin.register(AccountLink)
+class AccountLinkAdmin(ReadOnly):
+    """Which accounts belong to whom. People link them; an admin lets go of those of somebody who left."""
+
+    list_display = ("account", "holder", "display", "method", "made_at", "ended_at")
+    list_filter = ("method",)
+    search_fields = ("account", "holder", "display")
+    fields = (*list_display, "made_by", "ended_by", "refuses_until")
+    actions = ("end",)
+
+    @admin.action(description="End the link; it goes on to refuse", permissions=["view"])
+    def end(self, request: HttpRequest, links: QuerySet[AccountLink]) -> None:
+        """Let go of accounts, so that they can be linked to somebody else."""
+        _each(request, links.filter(ended_at=None), accounts.end, "ended")
+
+
+@admin.register(Delegation)
+class DelegationAdmin(ReadOnly):
+    """Who decides in whose place."""
+
+    list_display = ("delegator_display", "delegate_display", "starts_at", "ends_at", "revoked_at")
+    search_fields = ("delegator", "delegate", "delegator_display", "delegate_display")
+    fields = (*list_display, "delegator", "delegate", "made_at", "revoked_by")
+    actions = ("end",)
+
+    @admin.action(description="Revoke", permissions=["view"])
+    def end(self, request: HttpRequest, delegations: QuerySet[Delegation]) -> None:
+        """End delegations before their dates."""
+        _each(request, delegations.filter(revoked_at=None), delegation.end, "revoked")
+
+
+def _each(request: HttpRequest, people: QuerySet[Any], change: Callable[..., None], done: str) -> None:
+    by = request.user.key if isinstance(request.user, Person) else ""
+    try:
+        for person in people:
+            change(runtime(), person, by=by)
+            messages.success(request, f"{person} is {done}.")
+    except RecordUncertain:
+        messages.warning(request, "It is not known yet whether everything was changed. Look at the list.")
+    except RecordUnavailable as error:
+        messages.error(request, f"Not everything was changed. {error}")

@@ -36,8 +36,9 @@ from approvals.serializers import (
     refusal,
 )
 from approvals.states import TERMINAL, Status
+from approvals.ties import tied
 from approvals.verdicts import Caller
-from sessions.journal import RecordUnavailable
+from sessions.journal import RecordUnavailable, RecordUncertain
 
 MAX_WAIT = 60
 RETRY_AFTER = 5
@@ -54,7 +55,7 @@ _LISTED = [
         ("cursor", "`next` of the page before"),
     )
 ]
-_OUTCOMES = {
+OUTCOMES = {
     200: ApprovalSerializer,
     400: RefusalSerializer,
     403: RefusalSerializer,
@@ -66,7 +67,9 @@ _OUTCOMES = {
 
 def viewer(request: Request) -> tuple[Caller, Policy]:
     """Return who calls, and the policy in force."""
-    return cast("Caller", request.auth), runtime().policies.current.policy
+    policy = runtime().policies.current.policy
+    request.auth = tied(cast("Caller", request.auth), policy)  # looked up once for every row of a list
+    return request.auth, policy
 
 
 def visible(request: Request) -> QuerySet[ApprovalRequest]:
@@ -134,12 +137,14 @@ async def approval(request: HttpRequest, approval_id: str) -> Response:
     if Status(before) in TERMINAL:
         return response
     deadline = time.monotonic() + seconds(request.GET["wait"])
-    with runtime().waiting.watch(approval_id, response.data["version"]) as event:
+    waiting = runtime().waiting
+    with waiting.watch(approval_id, response.data["version"]) as event:
         while True:
             # Registered first, then read: no decision falls in between.
             response = await view(request, approval_id=approval_id)
             left = deadline - time.monotonic()
-            if left <= 0 or response.status_code != http.HTTP_200_OK or response.data["status"] != before:
+            is_over = left <= 0 or waiting.stopping
+            if is_over or response.status_code != http.HTTP_200_OK or response.data["status"] != before:
                 return response
             await _let_go()
             try:
@@ -173,7 +178,7 @@ approval.csrf_exempt = True  # type: ignore[attr-defined] # the session authenti
 class Decide(APIView):
     """A person's decision."""
 
-    @extend_schema(request=DecisionSerializer, responses=_OUTCOMES)
+    @extend_schema(request=DecisionSerializer, responses=OUTCOMES)
     def post(self, request: Request, approval_id: str) -> Response:
         """Approve, deny, or resolve an unknown outcome. The same vote again changes nothing."""
         row = found(request, approval_id)
@@ -189,15 +194,16 @@ class Decide(APIView):
                 comment=ballot["comment"],
                 via="api",
                 version=ballot["version"],
+                remember=ballot["remember"],
             )
-        except RecordUnavailable:
-            return unrecorded(row)
+        except RecordUnavailable as error:
+            return unrecorded(row, error)
         match outcome:
             case services.NotFound():
                 raise NotFound
             case services.NotEligible(reason):
                 return Response(refusal("forbidden", reason, request=row), status=403)
-            case services.CommentMissing(reason):
+            case services.CommentMissing(reason) | services.NotOffered(reason):
                 return Response(refusal("invalid_request", reason, request=row), status=400)
             case services.TooLate() | services.VersionMoved():
                 return Response(rendered(request, found(request, approval_id)), status=409)
@@ -208,14 +214,14 @@ class Decide(APIView):
 class Cancel(APIView):
     """The requester takes a request back."""
 
-    @extend_schema(request=None, responses=_OUTCOMES)
+    @extend_schema(request=None, responses=OUTCOMES)
     def post(self, request: Request, approval_id: str) -> Response:
-        """Withdraw a request that is still pending."""
+        """Withdraw a request that has not begun to run."""
         row = found(request, approval_id)
         try:
             outcome = services.cancel(runtime(), approval_id=approval_id, caller=cast("Caller", request.auth))
-        except RecordUnavailable:
-            return unrecorded(row)
+        except RecordUnavailable as error:
+            return unrecorded(row, error)
         match outcome:
             case services.NotFound():
                 return Response(refusal("forbidden", "Only the requester can withdraw it.", request=row), status=403)
@@ -225,7 +231,14 @@ class Cancel(APIView):
                 return Response(rendered(request, found(request, approval_id)))
 
 
-def unrecorded(row: ApprovalRequest) -> Response:
-    """Answer that the record could not be written, so that nothing was counted."""
-    body = refusal("record_unavailable", "The record cannot be written now; nothing was counted.", request=row)
+def unrecorded(row: ApprovalRequest, error: RecordUnavailable) -> Response:
+    """Answer that the record could not be written: nothing was counted, or that is not known yet."""
+    return unavailable(error, row)
+
+
+def unavailable(error: RecordUnavailable, row: ApprovalRequest | None = None) -> Response:
+    """Answer the same of anything that is recorded."""
+    body = refusal("record_unavailable", services.unrecorded(error), request=row)
+    if isinstance(error, RecordUncertain):
+        body["executed"] = "unknown"
     return Response(body | {"retry_after": RETRY_AFTER}, status=503, headers={"Retry-After": str(RETRY_AFTER)})

@@ -1,24 +1,22 @@
-"""Approval requests as people see them: the card of the inbox and the sheet of the detail page."""
+"""Approval requests as people see them: the card of the inbox. The page of one is `sheet`."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any
 
-from django.db.models import QuerySet
-
-from approvals.eligibility import has_asked, is_own
-from approvals.legible import Field, Piece, fields, glance
+from approvals.eligibility import has_asked, is_own, stood_for
+from approvals.legible import Piece, glance
 from approvals.models import ApprovalRequest, Vote
 from approvals.policy import Policy
-from approvals.selectors import may_decide, sees_payload, visible_to
-from approvals.standing import roles_of
+from approvals.seen import view_digest
+from approvals.selectors import may_decide, sees_payload
 from approvals.states import Status
+from approvals.ties import tied
 from approvals.verdicts import Caller
 
-EARLIER = 3
 KINDS = {"person": "a person", "agent": "an agent", "ci": "a CI job"}
 # Status: how it looks, its label, and what it means in one sentence.
 STANDINGS: dict[Status, tuple[str, str, str]] = {
@@ -47,6 +45,22 @@ STANDINGS: dict[Status, tuple[str, str, str]] = {
         "It was sent, and no complete answer came back. Whether it took effect is not known.",
     ),
 }
+# The same where access was asked for: approved, it is open.
+ACCESS_STANDINGS: dict[Status, tuple[str, str, str]] = {
+    **STANDINGS,
+    Status.PENDING: ("wait", "Waiting for a decision", "Nothing is open yet."),
+    Status.APPROVED: (
+        "go",
+        "Open",
+        "Its holder may use the connection; rules hold and deny calls as they do for everybody.",
+    ),
+    Status.DENIED: ("stop", "Denied", "Nothing was opened."),
+    Status.EXPIRED: ("", "Expired", "Nobody decided in time. Nothing was opened; the caller may ask again."),
+    Status.CANCELLED: ("", "Ended", "Whoever asked took it back or ended it."),
+    Status.SUPERSEDED: ("", "Superseded", "The terms of access, or somebody's standing, changed."),
+    Status.LAPSED: ("", "Over", "Its time is over."),
+    Status.REVOKED: ("stop", "Revoked", "The access was taken back, with held and running calls that rested on it."),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +86,10 @@ class Part:
 
 def parts_of(require: dict[str, Any], votes: list[Vote]) -> tuple[Part, ...]:
     """Return who must decide, with the approvals so far."""
-    approving = [set(vote.groups) for vote in votes if vote.decision == "approve"]
+    # Who is away and who votes in their place fill one place: the later of them adds nothing.
+    approving = [
+        set(vote.groups) for vote in {vote.right: vote for vote in votes if vote.decision == "approve"}.values()
+    ]
 
     def need(place: dict[str, Any]) -> Need:
         have = sum(not groups.isdisjoint(place["groups"]) for groups in approving)
@@ -89,9 +106,11 @@ class Card:
 
     def __init__(self, request: ApprovalRequest, caller: Caller, policy: Policy, now: datetime) -> None:
         self.request = request
-        self.caller = caller
+        self.caller = tied(caller, policy)
         self.policy = policy
         self.now = now
+        self.identical: list[Card] = []
+        """Identical calls that may be decided together, this one among them; told to one of them alone."""
 
     @cached_property
     def status(self) -> Status:
@@ -101,20 +120,29 @@ class Card:
         return Status(self.request.status)
 
     @property
+    def _standing(self) -> tuple[str, str, str]:
+        return (ACCESS_STANDINGS if self.request.is_access else STANDINGS)[self.status]
+
+    @property
     def tone(self) -> str:
-        return STANDINGS[self.status][0]
+        return self._standing[0]
 
     @property
     def label(self) -> str:
-        return STANDINGS[self.status][1]
+        return self._standing[1]
 
     @property
     def meaning(self) -> str:
-        return STANDINGS[self.status][2]
+        return self._standing[2]
 
     @property
     def is_pending(self) -> bool:
         return self.status is Status.PENDING
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it may still run, and has not begun to."""
+        return self.status in {Status.PENDING, Status.APPROVED}
 
     @cached_property
     def why_not(self) -> str:
@@ -123,12 +151,12 @@ class Card:
 
     @cached_property
     def is_own(self) -> bool:
-        return is_own(self.request, self.caller, self.policy.config)
+        return is_own(self.request, self.caller)
 
     @property
     def may_withdraw(self) -> bool:
         """Say whether the viewer asked, under this account or a linked one; an equal address gives no right."""
-        return has_asked(self.request, self.caller, self.policy.config)
+        return has_asked(self.request, self.caller)
 
     @cached_property
     def sees_payload(self) -> bool:
@@ -140,13 +168,36 @@ class Card:
 
     @cached_property
     def parts(self) -> tuple[Part, ...]:
-        return parts_of(self.request.terms["require"], self.votes)
+        return parts_of(self.request.quorum.document(), self.votes)
+
+    @property
+    def joining(self) -> list[tuple[str, datetime]]:
+        """Who will be able to decide too, and from when on; nobody once it is decided."""
+        request = self.request
+        steps = request.timetable.escalations[request.escalated :] if self.is_pending else ()
+        return [(" and ".join(step.groups), request.created_at + timedelta(seconds=step.after)) for step in steps]
 
     @cached_property
     def approved_already(self) -> bool:
         """Whether the viewer has approved, and others must too."""
         mine = (self.caller.iss, self.caller.sub)
         return any((vote.iss, vote.sub) == mine and vote.decision == "approve" for vote in self.votes)
+
+    @property
+    def is_decidable(self) -> bool:
+        """Whether the viewer may vote on it now and has not approved yet."""
+        return self.is_pending and not self.why_not and not self.approved_already
+
+    @cached_property
+    def stands_for(self) -> str:
+        """In whose place the viewer would decide; empty in their own right."""
+        away = stood_for(self.request, self.caller) if not self.why_not else None
+        return away.display if away is not None else ""
+
+    @property
+    def view(self) -> str:
+        """The digest of what the page shows, which the form of a decision carries."""
+        return view_digest(self.request)
 
     @property
     def age(self) -> float:
@@ -186,61 +237,3 @@ class Card:
     def state(self) -> str:
         """What changes exactly when the live page must show something else."""
         return f"{self.request.pk}:{self.request.version}:{self.status}"
-
-
-class Sheet(Card):
-    """The whole of one request: everything on one screen that a decision needs."""
-
-    @cached_property
-    def fields(self) -> tuple[Field, ...]:
-        return fields(self.request.arguments) if self.sees_payload else ()
-
-    @property
-    def is_long(self) -> bool:
-        return any(field.is_long for field in self.fields)
-
-    @property
-    def run(self) -> list[tuple[str, str]]:
-        return sorted(self.request.requester_run.items())
-
-    @property
-    def person(self) -> str:
-        """The subject of the person behind the caller, as far as it is somebody else."""
-        person = self.request.requester_person
-        own = f"{self.request.requester_iss}|{self.request.requester_sub}"
-        return person.partition("|")[2] if person and person != own else ""
-
-    @property
-    def may_resolve(self) -> bool:
-        return self.status is Status.OUTCOME_UNKNOWN and not self.why_not
-
-    @property
-    def reads_session(self) -> bool:
-        """Whether the viewer may open the recorded session that the call belongs to."""
-        is_caller = self.request.requester_iss == self.caller.iss and self.request.requester_sub == self.caller.sub
-        return is_caller or bool(roles_of(self.caller, self.policy) & {"auditor", "admin"})
-
-    @property
-    def code(self) -> str:
-        """The short code by which approver and caller can compare what they have before them."""
-        return self.request.binding[:12]
-
-    @cached_property
-    def twins(self) -> list[ApprovalRequest]:
-        """Identical calls that are waiting too; each needs its own decision."""
-        same = visible_to(self.caller, self.policy).filter(call_digest=self.request.call_digest, status=Status.PENDING)
-        return list(same.exclude(pk=self.request.pk)[:EARLIER])
-
-    @cached_property
-    def earlier(self) -> list[Card]:
-        """How the newest requests of this caller for this tool ended."""
-        request = self.request
-        rows: QuerySet[ApprovalRequest] = visible_to(self.caller, self.policy).filter(
-            connection=request.connection,
-            tool=request.tool,
-            requester_iss=request.requester_iss,
-            requester_sub=request.requester_sub,
-            id__lt=request.pk,
-        )
-        decided = rows.exclude(status=Status.PENDING).prefetch_related("votes").order_by("-id")[:EARLIER]
-        return [Card(row, self.caller, self.policy, self.now) for row in decided]

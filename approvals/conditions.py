@@ -15,12 +15,17 @@ from typing import TYPE_CHECKING, Any, Final
 
 import re2
 
-from approvals.folding import EvaluationError, Text, fold, plain
+from approvals.contents import Carries, SqlTexts, sql_check
+from approvals.folding import EvaluationError, Text, fold, plain, text_of
+from approvals.locations import Folders, Networks
 from approvals.matching import PatternError, search_pattern
 from approvals.paths import Arguments, Lookup, Path
 
 if TYPE_CHECKING:
-    from approvals.config.rules import Condition
+    from collections.abc import Sequence
+
+    from approvals.config.conditions import Condition
+    from masking.detectors import Detector
 
 Check = Callable[[Arguments], bool]
 _NUMBER: Final = re.compile(r"-?[0-9]{1,400}(\.[0-9]{1,400})?([eE][+-]?[0-9]{1,3})?\Z")
@@ -47,30 +52,31 @@ class Sieve:
 class Compiler:
     """Compiles conditions so that equal paths share their walk, and patterns over one path their search."""
 
-    def __init__(self) -> None:
+    def __init__(self, detectors: Sequence[Detector] = ()) -> None:
+        self._detectors = detectors  # of the configuration's own
         self._lookups: dict[tuple[Path, bool, bool], Lookup] = {}
         self._searches: dict[Lookup, list[WideSearch]] = {}
+        self._sql: dict[Lookup, SqlTexts] = {}
 
     def compile(self, condition: Condition, *, narrow: bool) -> Check:
         """Return the check of one entry. `narrow` is for rules that allow."""
         path = Path.parse(condition.path)
-        kind, operand = _operator(condition)
+        kind, operand = operator_of(condition)
         negative = kind.endswith("_not")
         lookup = self._lookup(path, narrow, names=path.strings and not narrow and not negative)
         match kind.removesuffix("_not"):
             case "matches" | "contains_text":
                 # What a negative condition denies is read the other way round: widely where the rule allows.
-                pattern = _pattern(kind, operand, wide=narrow == negative)
+                pattern = pattern_of(kind, operand, wide=narrow == negative)
                 return self._text_check(lookup, pattern, narrow=narrow, negative=negative)
-            case "equals" | "one_of":
-                options = Options((operand,) if isinstance(operand, str) else operand)
-                return _option_check(lookup, options, narrow=narrow, negative=negative)
-            case "exists":
-                return lambda arguments: _present(arguments.values(lookup), null=not narrow)
-            case "absent":
-                return lambda arguments: not _present(arguments.values(lookup), null=narrow)
-            case _:
-                return _range_check(lookup, Range(operand, narrow=narrow), narrow=narrow)
+            case "sql_kind":
+                return sql_check(self._sql_texts(path, narrow), operand, narrow=narrow, negative=negative)
+            case "contains":
+                # Narrowly or widely: who is to be kept from a value must not have it anywhere on the path.
+                carries = Carries(lookup, operand, self._detectors)
+                return (lambda arguments: not arguments.once(carries)) if negative else carries
+            case kind:
+                return _value_check(kind, operand, lookup, narrow=narrow, negative=negative)
 
     def finish(self) -> None:
         """Join the patterns that look at the same strings; to be called once, after the last condition."""
@@ -80,6 +86,10 @@ class Compiler:
 
     def _lookup(self, path: Path, exact: bool, names: bool) -> Lookup:
         return self._lookups.setdefault((path, exact, names), Lookup(path, exact=exact, names=names))
+
+    def _sql_texts(self, path: Path, exact: bool) -> SqlTexts:
+        lookup = self._lookup(path, exact, names=False)
+        return self._sql.setdefault(lookup, SqlTexts(lookup))
 
     def _text_check(self, lookup: Lookup, pattern: str, *, narrow: bool, negative: bool) -> Check:
         search = search_pattern(pattern)
@@ -149,6 +159,10 @@ class Options:
             return {None: "null", True: "true", False: "false"}[value] in self._exact
         return isinstance(value, (int, float, Decimal)) and value in self._numbers
 
+    def fits(self, value: Any) -> bool:
+        """Tell whether one JSON value is one of the options, widely read. Raises EvaluationError."""
+        return self._widely(text_of(value)) if isinstance(value, str) else self.exactly(value)
+
     def anywhere(self, arguments: Arguments, lookup: Lookup) -> bool:
         """Tell whether any value on the path is one of the options, widely read. Raises EvaluationError."""
         return any(map(self._widely, arguments.texts(lookup))) or any(
@@ -191,7 +205,8 @@ _COMPARE: Final[dict[str, Callable[[Any, Any], Any]]] = {
 }
 
 
-def _operator(condition: Condition) -> tuple[str, Any]:
+def operator_of(condition: Condition) -> tuple[str, Any]:
+    """Return the operator that an entry has, with its operand: `range` with all its bounds for comparisons."""
     chosen = condition.model_dump(exclude_none=True, exclude={"path"})
     if len(chosen) == 1 and not chosen.keys() & _COMPARE.keys():
         return next(iter(chosen.items()))
@@ -204,7 +219,8 @@ def _number(text: str) -> int | float:
     return int(exact) if exact == exact.to_integral_value() else float(exact)
 
 
-def _pattern(kind: str, operand: str, *, wide: bool) -> str:
+def pattern_of(kind: str, operand: str, *, wide: bool) -> str:
+    """Return the pattern of `matches` or `contains_text`; `wide` looks past case and spelling of a text."""
     if kind.startswith("matches"):
         return operand
     if not wide:
@@ -225,6 +241,22 @@ def _all_texts(arguments: Arguments, lookup: Lookup, search: Any) -> bool:
     return 0 < len(values) == len(texts) and all(_found_narrowly(search, text) for text in texts)
 
 
+def _value_check(kind: str, operand: Any, lookup: Lookup, *, narrow: bool, negative: bool) -> Check:
+    """Return the check of a condition that looks at each value by itself."""
+    match kind:
+        case "equals" | "one_of":
+            options = Options((operand,) if isinstance(operand, str) else operand)
+            return _option_check(lookup, options, narrow=narrow, negative=negative)
+        case "in_cidr" | "inside":
+            place: Networks | Folders = Networks(operand) if kind == "in_cidr" else Folders(operand)
+            return _doubly(lookup, place.certainly, place.possibly, narrow=narrow, negative=negative)
+        case "longer_than":
+            return _doubly(lookup, *[_longer_than(operand)] * 2, narrow=narrow, negative=False)
+        case "exists" | "absent":
+            return _presence_check(lookup, wanted=kind == "exists", narrow=narrow)
+    return _range_check(lookup, Range(operand, narrow=narrow), narrow=narrow)
+
+
 def _option_check(lookup: Lookup, options: Options, *, narrow: bool, negative: bool) -> Check:
     if narrow and negative:
         return lambda arguments: not options.anywhere(arguments, lookup)
@@ -235,10 +267,31 @@ def _option_check(lookup: Lookup, options: Options, *, narrow: bool, negative: b
     return lambda arguments: not _every(options.exactly, arguments.values(lookup))
 
 
+def _presence_check(lookup: Lookup, *, wanted: bool, narrow: bool) -> Check:
+    # null is there for a rule that denies what exists, and is not for one that denies what is absent.
+    null = wanted is not narrow
+    return lambda arguments: _present(arguments.values(lookup), null=null) is wanted
+
+
 def _range_check(lookup: Lookup, within: Range, *, narrow: bool) -> Check:
     if narrow:
         return lambda arguments: _every(within, arguments.values(lookup))
     return lambda arguments: any(map(within, arguments.values(lookup)))
+
+
+def _doubly(
+    lookup: Lookup, certainly: Callable[[Any], bool], possibly: Callable[[Any], bool], *, narrow: bool, negative: bool
+) -> Check:
+    """Return the check of what a value certainly or possibly is: rights need the first, doubt ends them."""
+    if narrow and negative:
+        return lambda arguments: not any(map(possibly, arguments.values(lookup)))
+    if not narrow and not negative:
+        return lambda arguments: any(map(possibly, arguments.values(lookup)))
+    return lambda arguments: _every(certainly, arguments.values(lookup)) is not negative
+
+
+def _longer_than(most: int) -> Callable[[Any], bool]:
+    return lambda value: isinstance(value, str) and len(value) > most
 
 
 def _every(fits: Callable[[Any], bool], values: list[Any]) -> bool:

@@ -12,13 +12,15 @@ from typing import TYPE_CHECKING, Any
 from approvals.config.loader import load
 from approvals.models import ConfigItem, PolicyRevision
 from approvals.publication import publish
+from approvals.stdio_commands import require_listed
 
 if TYPE_CHECKING:
     from approvals.config.schema import Config
     from approvals.publication import Published
     from approvals.runtime import Runtime
 
-_MAPPINGS = frozenset({"groups", "connections", "roles"})
+_MAPPINGS = frozenset({"groups", "connections", "roles", "channels"})
+_PACKS = "packs"  # names alone
 _OWNER = ConfigItem.Owner
 
 Key = tuple[str, str]
@@ -31,6 +33,7 @@ def apply_text(runtime: Runtime, text: str, *, author: str, prune: bool = False)
     Raises ConfigError, with every problem, when the text or the whole it becomes is not valid: nothing changes then.
     """
     items = items_of(load(text))
+    require_listed(text)
 
     def prepare() -> Config:
         _own(items)
@@ -90,6 +93,8 @@ def items_of(config: Config) -> dict[Key, Any]:
     for kind, content in config.model_dump(mode="json", exclude_defaults=True).items():
         if kind in _MAPPINGS:
             items.update({(kind, name): body for name, body in content.items()})
+        elif kind == _PACKS:
+            items.update({(kind, name): {} for name in content})
         elif isinstance(content, list):
             items.update({(kind, body["name"]): body for body in content})
     return items
@@ -100,6 +105,8 @@ def _assemble(items: dict[Key, Any]) -> Config:
     for (kind, name), body in items.items():
         if kind in _MAPPINGS:
             whole.setdefault(kind, {})[name] = body
+        elif kind == _PACKS:
+            whole.setdefault(kind, []).append(name)
         else:
             whole.setdefault(kind, []).append(body)
     return load(json.dumps(whole, ensure_ascii=False))

@@ -9,17 +9,28 @@ from sessions.events import Event
 if TYPE_CHECKING:
     from approvals.models import ApprovalRequest
     from approvals.publication import Snapshot
+    from approvals.verdicts import Caller
 
 
 def approval_entry(
-    request: ApprovalRequest, what: str, snapshot: Snapshot, *, actor: str = "", comment: str = "", **facts: Any
+    request: ApprovalRequest,
+    what: str,
+    snapshot: Snapshot,
+    *,
+    actor: str = "",
+    comment: str = "",
+    voter: Caller | None = None,
+    **facts: Any,
 ) -> Event:
     """Return the entry `approval.<what>` of a request, under the policy that is in force now.
 
-    `actor` is the pseudonym of who did it, empty for the clock. A comment becomes an erasable payload, masked.
+    `actor` is the pseudonym of who did it, empty for the clock. A comment becomes an erasable payload, masked; so
+    does who voted, with the groups of that moment, for an auditor asks by what right.
     """
     outlet = snapshot.outlet(request.connection)
     payloads = {"comment": outlet.value_for_record(comment)} if comment else {}
+    if voter is not None:
+        payloads["voter"] = outlet.value_for_record(_account(voter))
     return Event(
         kind=f"approval.{what}",
         call_id=request.call_id,
@@ -30,6 +41,17 @@ def approval_entry(
         actor=actor,
         policy_revision=snapshot.revision,
         policy_digest=snapshot.digest,
-        facts={"approval": request.id, "binding": request.binding, "rule": request.rule, **facts},
+        facts={
+            "approval": request.id,
+            "binding": request.binding,
+            "call": request.call_digest,
+            "rule": request.rule,
+            **facts,
+        },
         payloads=payloads,
     )
+
+
+def _account(caller: Caller) -> dict[str, Any]:
+    groups = sorted(caller.groups)
+    return {"iss": caller.iss, "sub": caller.sub, "kind": caller.kind, "display": caller.display, "groups": groups}

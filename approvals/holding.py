@@ -6,31 +6,42 @@ Everything here is synchronous ORM work that the journal runs in its own transac
 from __future__ import annotations
 
 import uuid
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from django.conf import settings
 from django.db.models import Q
 
-from approvals import keyed, keys
+from approvals import grants, hints, keyed, keys, outbox, revealing
+from approvals.break_glass import breaker_still_may
 from approvals.database import database_now
+from approvals.denials import refuse_a_loop
+from approvals.emergency import BROKEN
 from approvals.entries import approval_entry
 from approvals.models import ApprovalRequest
-from approvals.services import move, still_approved
+from approvals.selectors import still_approved
+from approvals.services import is_outdated, move
 from approvals.states import LIVE, Status
+from approvals.ties import lately, linked, person_behind
 from sessions.liveness import is_alive
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from approvals.config.schema import Config
     from approvals.publication import Snapshot
-    from approvals.verdicts import Call, Hold
+    from approvals.verdicts import Call, Caller, Hold
     from sessions.events import Event, Payload
 
 # A call whose outcome is unknown blocks its repeat for so long, unless somebody resolves it.
 UNKNOWN_BLOCKS = timedelta(hours=24)
 KEYED_RESULT_KEPT = timedelta(hours=24)
 CANDIDATES = 20
+
+
+class TooManyPending(Exception):
+    """This caller has asked for so much that is still open that nobody would look through it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,10 +57,13 @@ class Ask:
     tool_digest: str
     arguments: str  # JSON as an approver sees it
     payloads: Mapping[str, Payload]
+    masked: Sequence[str] = ()  # what is hidden in them, counted
     reason: str = ""  # masked
     idempotency: str = ""
     approval_id: str = ""
     process: str = ""
+    access: str = ""  # the window on which the caller's access rests, if it does
+    sent: str = field(default="", repr=False)  # what the caller sent, unmasked; only where `reveal_to` is said
 
 
 def call_digest(call: Call, canonical: bytes, tool_digest: str) -> str:
@@ -68,7 +82,8 @@ def binding(digest: str, snapshot: Snapshot, hold: Hold) -> str:
 def open_or_join(ask: Ask, snapshot: Snapshot) -> tuple[ApprovalRequest, Sequence[Event]]:
     """Return the request that this call waits for: an open one that it may join, or a new one with its entry.
 
-    Raises KeyTaken when the call's Idempotency-Key belongs to another call.
+    Raises KeyTaken when the call's Idempotency-Key belongs to another call, TooManyPending when a new request would be
+    one too many of this caller, DeniedTooOften when people have denied this caller too many like it.
     """
     now = database_now()
     if ask.idempotency:
@@ -76,10 +91,23 @@ def open_or_join(ask: Ask, snapshot: Snapshot) -> tuple[ApprovalRequest, Sequenc
     candidates = ApprovalRequest.objects.filter(call_digest=ask.call_digest).order_by("-id")[:CANDIDATES]
     for candidate in candidates:
         if _joins(ask, candidate, now):
-            if candidate.status in {Status.PENDING, Status.APPROVED} and _unattended(candidate):
+            if Status(candidate.status) in LIVE and _unattended(candidate):
                 ApprovalRequest.objects.filter(pk=candidate.pk).update(attached_to=ask.process)
             return candidate, ()
-    request = _create(ask, snapshot, now)
+    return _open(ask, snapshot, now)
+
+
+def _open(ask: Ask, snapshot: Snapshot, now: datetime) -> tuple[ApprovalRequest, Sequence[Event]]:
+    """Make a new request with its entries: one that people must decide, or one that a grant has approved."""
+    request = _request(ask, snapshot, now)
+    covered = _cover(request, snapshot, now)
+    if not covered:
+        refuse_a_flood(ask.call.caller, now)
+    refuse_a_loop(ask.call.caller, ask.call.connection, ask.call.method, ask.tool[:500], now)
+    request.save(force_insert=True)
+    revealing.keep(request, ask.sent)
+    hints.changed(request.pk)
+    outbox.enqueue(request, "requested")
     entry = approval_entry(
         request,
         "requested",
@@ -87,8 +115,38 @@ def open_or_join(ask: Ask, snapshot: Snapshot) -> tuple[ApprovalRequest, Sequenc
         actor=keys.actor(ask.call.caller.key),
         expires_at=request.expires_at.isoformat(),
         tool_digest=ask.tool_digest,
+        masked=list(ask.masked),
     )
-    return request, [_with_payloads(entry, ask.payloads)]
+    return request, [_with_payloads(entry, ask.payloads), *covered]
+
+
+def _cover(request: ApprovalRequest, snapshot: Snapshot, now: datetime) -> Sequence[Event]:
+    """Approve a new request by a grant that covers it, if there is one that stands; return the entries of that.
+
+    The use is counted in the transaction that makes the request, whether or not its caller comes to run it.
+    """
+    for grant in grants.fitting(request, now):
+        request.grant = grant
+        if still_approved(request, snapshot) and grants.take(grant, now):
+            collect_until = now + timedelta(seconds=request.terms["collect_within"])
+            request.status, request.decided_at, request.source = Status.APPROVED.value, now, "grant"
+            request.execute_by = min(collect_until, grant.expires_at)
+            used = grants.entry(grant, request, "used", snapshot, facts={"use": grant.uses})
+            return used, approval_entry(request, "approved", snapshot, grant=grant.pk)
+    request.grant = None
+    return ()
+
+
+def refuse_a_flood(caller: Caller, now: datetime) -> None:
+    """Raise TooManyPending when one more request of this caller would be one too many."""
+    most = settings.MAX_HELD_PER_CALLER
+    pending = ApprovalRequest.objects.filter(
+        status=Status.PENDING, requester_iss=caller.iss, requester_sub=caller.sub, expires_at__gt=now
+    ).order_by()
+    # The row that would be one too many is looked for, instead of counting: an index leads to it.
+    if most and pending[most - 1 : most].exists():
+        msg = f"You have {most} requests that nobody has decided yet."
+        raise TooManyPending(msg)
 
 
 def _with_payloads(entry: Event, payloads: Mapping[str, Payload]) -> Event:
@@ -117,9 +175,11 @@ def _unattended(candidate: ApprovalRequest) -> bool:
     return not candidate.attached_to or not is_alive(candidate.attached_to)
 
 
-def _create(ask: Ask, snapshot: Snapshot, now: datetime) -> ApprovalRequest:
+def _request(ask: Ask, snapshot: Snapshot, now: datetime) -> ApprovalRequest:
+    """Return the request, not saved yet."""
     caller, terms = ask.call.caller, ask.hold.terms
-    return ApprovalRequest.objects.create(
+    first = terms.timetable.next_after(0, 0)
+    return ApprovalRequest(
         call_id=ask.call_id,
         session=ask.session,
         connection=ask.call.connection,
@@ -130,23 +190,36 @@ def _create(ask: Ask, snapshot: Snapshot, now: datetime) -> ApprovalRequest:
         call_digest=ask.call_digest,
         binding=binding(ask.call_digest, snapshot, ask.hold),
         tool_digest=ask.tool_digest,
+        tool_scope=grants.tool_scope(ask.call, ask.tool_digest),
         idempotency=ask.idempotency,
-        requester_iss=caller.iss,
-        requester_sub=caller.sub,
-        requester_kind=caller.kind,
-        requester_display=caller.display[:200],
-        requester_person=caller.person or "",
-        requester_run=dict(caller.run),
-        requester_email=keys.email_digest(caller.email),
-        requester_owners=list(caller.owned_by),
+        **requester_columns(caller, snapshot.policy.config),
+        access=ask.access,
         rule=ask.hold.rule,
         rule_fingerprint=terms.fingerprint,
         policy_revision=snapshot.revision,
-        terms=terms.as_json(),
+        terms=terms.as_json() | {"spoke": list(ask.hold.rules), "observed": list(ask.hold.observed)},
         created_at=now,
         expires_at=now + timedelta(seconds=terms.expires_after),
+        next_action_at=None if first is None else now + timedelta(seconds=first),
         attached_to=ask.process,
     )
+
+
+def requester_columns(caller: Caller, config: Config) -> dict[str, Any]:
+    """Return what a request keeps of who asks: also which accounts are theirs now, whatever becomes of the links."""
+    asking = {account for account in (caller.key, caller.person, caller.starter) if account}
+    return {
+        "requester_iss": caller.iss,
+        "requester_sub": caller.sub,
+        "requester_kind": caller.kind,
+        "requester_display": caller.display[:200],
+        "requester_person": person_behind(caller),
+        "requester_starter": caller.starter or "",
+        "requester_linked": sorted(linked(asking, config, lately()) - asking) or None,
+        "requester_run": dict(caller.run),
+        "requester_email": keys.email_digest(caller.email),
+        "requester_owners": list(caller.owned_by),
+    }
 
 
 def claim(request_id: str, snapshot: Snapshot) -> tuple[str, Sequence[Event]]:
@@ -159,9 +232,11 @@ def claim(request_id: str, snapshot: Snapshot) -> tuple[str, Sequence[Event]]:
     request = ApprovalRequest.objects.get(pk=request_id)
     if request.status != Status.APPROVED:
         return "", ()
-    if snapshot.policy.fingerprint_of(request.terms["rules"], request.connection) != request.rule_fingerprint:
+    if is_outdated(request, snapshot):
         return "", supersede(request, snapshot, cause="policy")
-    if not still_approved(request, snapshot):
+    if request.grant is not None and request.grant.revoked_at is not None:
+        return "", supersede(request, snapshot, cause="grant")
+    if not (breaker_still_may if request.source == BROKEN else still_approved)(request, snapshot):
         return "", supersede(request, snapshot, cause="approvers")
     token = str(uuid.uuid4())
     fits = Q(execute_by__gt=now, claim="")

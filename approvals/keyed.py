@@ -11,7 +11,8 @@ from datetime import datetime, timedelta
 from approvals import keys
 from approvals.database import database_now
 from approvals.models import KeyedCall
-from sessions.models import OpenCall
+from sessions.events import INTENT
+from sessions.models import Entry, OpenCall
 
 KEPT = timedelta(hours=24)
 
@@ -72,10 +73,19 @@ def take(scope: str, call_digest: str, call_id: str) -> Found:
         return New()
     if known.call_digest != call_digest:
         return Conflict()
+    if known.answer is None and _is_open(known.call_id):
+        return Running(known.call_id)
+    # It may have ended between these two looks; then its answer came, or its key went, together with its end.
+    ended = KeyedCall.objects.filter(pk=scope).first()
+    return take(scope, call_digest, call_id) if ended is None else _what_came_of(ended)
+
+
+def _what_came_of(known: KeyedCall) -> Known | Interrupted | Running:
+    """Say what became of a call that is not open; its intent is unwritten while this very transaction begins it."""
     if known.answer is not None:
         return Known(known.call_id, bytes(known.answer))
-    still_open = OpenCall.objects.filter(call_id=known.call_id).exists()
-    return Running(known.call_id) if still_open else Interrupted(known.call_id)
+    begun = Entry.objects.filter(call_id=known.call_id, kind=INTENT).exists()
+    return Interrupted(known.call_id) if begun else Running(known.call_id)
 
 
 def take_for_held(scope: str, call_digest: str, call_id: str) -> None:
@@ -87,6 +97,10 @@ def take_for_held(scope: str, call_digest: str, call_id: str) -> None:
     known, _ = KeyedCall.objects.get_or_create(scope=_of_held(scope), defaults=mine)
     if known.call_digest != call_digest:
         raise KeyTaken
+
+
+def _is_open(call_id: str) -> bool:
+    return OpenCall.objects.filter(call_id=call_id).exists()
 
 
 def _of_held(scope: str) -> str:
@@ -106,13 +120,15 @@ def _forget_overdue(scope: str) -> datetime:
 
 
 def keep(scope: str, call_id: str, answer: bytes) -> None:
-    """Keep the masked answer of the call that took the key."""
-    KeyedCall.objects.filter(scope=scope, call_id=call_id).update(answer=answer)
+    """Keep the masked answer of the call that took the key, unless it was given up meanwhile."""
+    if _is_open(call_id):
+        KeyedCall.objects.filter(scope=scope, call_id=call_id).update(answer=answer)
 
 
 def release(scope: str, call_id: str) -> None:
-    """Give the key back: the call it was taken for was certainly not executed."""
-    KeyedCall.objects.filter(scope=scope, call_id=call_id).delete()
+    """Give the key back: the call it was taken for was certainly not executed, and nobody was told else."""
+    if _is_open(call_id):
+        KeyedCall.objects.filter(scope=scope, call_id=call_id).delete()
 
 
 def forget_old() -> int:

@@ -10,8 +10,8 @@ from __future__ import annotations
 import json
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 MAX_LEAVES = 60
@@ -53,6 +53,8 @@ class Piece:
     text: str
     kind: str = "plain"
     note: str = ""
+    hit: bool = False
+    """Whether it is part of what a rule found."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,20 +80,26 @@ class Field:
         return self.size > LONG_TEXT
 
 
+# A piece, and how many characters of the text it stands for.
+Sized = tuple[Piece, int]
+Span = tuple[int, int]
+
+
 class _Spelled(str):
     """A number as the caller spelled it: 1.0 is not 1 to everybody."""
 
 
-def pieces(text: str, *, sql: bool = False) -> tuple[Piece, ...]:
-    """Cut text into pieces so that everything in it can be seen."""
-    found: list[Piece] = []
+def pieces(text: str, *, sql: bool = False, hits: Iterable[Span] = ()) -> tuple[Piece, ...]:
+    """Cut text into pieces so that everything in it can be seen; `hits` are the spans that a rule found."""
+    found: list[Sized] = []
     at = 0
     for gap in _GAP.finditer(text):
         found += _visible(text[at : gap.start()], sql)
-        found.append(_gap(gap[0]))
+        found.append((_gap(gap[0]), len(gap[0])))
         at = gap.end()
     found += _visible(text[at:], sql)
-    return tuple(found)
+    spans = sorted(hits)
+    return tuple(_with_hits(found, spans)) if spans else tuple(piece for piece, _ in found)
 
 
 def _gap(run: str) -> Piece:
@@ -100,7 +108,27 @@ def _gap(run: str) -> Piece:
     return Piece(f" ⋯ {what} ⋯ ", "gap", f"{what}, shortened here")
 
 
-def _visible(text: str, sql: bool) -> Iterator[Piece]:
+def _with_hits(found: Iterable[Sized], spans: list[Span]) -> Iterator[Piece]:
+    """Mark what the spans cover. Plain text is cut at their ends; what is conspicuous by itself stays in one piece."""
+    at = 0
+    for piece, size in found:
+        inside = [(start - at, end - at) for start, end in spans if start < at + size and end > at]
+        at += size
+        if not inside or piece.kind != "plain":
+            yield replace(piece, hit=bool(inside))
+            continue
+        done = 0
+        for start, end in inside:
+            if start > done:
+                yield Piece(piece.text[done:start])
+            if end > done:
+                yield Piece(piece.text[max(start, done) : end], hit=True)
+            done = max(done, end)
+        if done < size:
+            yield Piece(piece.text[done:])
+
+
+def _visible(text: str, sql: bool) -> Iterator[Sized]:
     at = 0
     for found in _NOT_PLAIN.finditer(text):
         character = found[1]
@@ -109,7 +137,7 @@ def _visible(text: str, sql: bool) -> Iterator[Piece]:
         yield from _words(text[at : found.start()], sql)
         count = len(found[0])
         name = unicodedata.name(character, "control or unassigned character")
-        yield Piece(f"U+{ord(character):04X}" + (f" ×{count}" if count > 1 else ""), "mark", name)
+        yield Piece(f"U+{ord(character):04X}" + (f" ×{count}" if count > 1 else ""), "mark", name), count
         at = found.end()
     yield from _words(text[at:], sql)
 
@@ -120,10 +148,10 @@ def _is_hidden(character: str) -> bool:
     return unicodedata.category(character) in _HIDDEN_CLASSES
 
 
-def _words(text: str, sql: bool) -> Iterator[Piece]:
+def _words(text: str, sql: bool) -> Iterator[Sized]:
     """Mark words that mix Latin letters with another script, and the verbs of SQL that change things."""
     if text.isascii() and not sql:
-        yield from [Piece(text)] if text else []
+        yield from [(Piece(text), len(text))] if text else []
         return
     at = 0
     for word in _WORD.finditer(text):
@@ -131,11 +159,11 @@ def _words(text: str, sql: bool) -> Iterator[Piece]:
         if kind == "plain":
             continue
         if word.start() > at:
-            yield Piece(text[at : word.start()])
-        yield Piece(word[0], kind, note)
+            yield Piece(text[at : word.start()]), word.start() - at
+        yield Piece(word[0], kind, note), len(word[0])
         at = word.end()
     if at < len(text):
-        yield Piece(text[at:])
+        yield Piece(text[at:]), len(text) - at
 
 
 def _of_word(word: str, sql: bool) -> tuple[str, str]:
@@ -155,12 +183,13 @@ def whole(document: str) -> tuple[Piece, ...]:
         return pieces(document)
 
 
-def fields(document: str) -> tuple[Field, ...]:
+def fields(document: str, hits: Mapping[str, Sequence[Span]] | None = None) -> tuple[Field, ...]:
     """Return the arguments of a call, given as a JSON document, one field for each leaf.
 
     A document that is no JSON object, or has more leaves than a person would read one by one, becomes one
-    field.
+    field. `hits` are the spans that a rule found, by the name of the leaf.
     """
+    hits = hits or {}
     try:
         value = json.loads(document, parse_int=_Spelled, parse_float=_Spelled)
     except (ValueError, RecursionError):
@@ -169,15 +198,29 @@ def fields(document: str) -> tuple[Field, ...]:
         return (_field("", _pretty(value), "JSON"),)
     leaves = list(_leaves("", value))
     if len(leaves) <= MAX_LEAVES:
-        return tuple(_leaf(name, leaf) for name, leaf in leaves)
-    return tuple(_leaf(name, leaf) for name, leaf in value.items())
+        return tuple(_leaf(name, leaf, hits.get(name, ())) for name, leaf in leaves)
+    return tuple(_leaf(name, leaf, hits.get(name, ())) for name, leaf in value.items())
+
+
+def leaves(document: str) -> list[tuple[str, str]]:
+    """Return every leaf of a JSON document as its name and its value in text; one without a name if it is no JSON."""
+    try:
+        value = json.loads(document, parse_int=_Spelled, parse_float=_Spelled)
+    except (ValueError, RecursionError):
+        return [("", document)]
+    return [(name, _written(leaf)[1]) for name, leaf in _leaves("", value)]
+
+
+def joined(path: str, name: str) -> str:
+    """Return the name of a member at this path, quoted where it could be taken for a path itself."""
+    shown = name if _SIMPLE_NAME.fullmatch(name) else json.dumps(name, ensure_ascii=False)
+    return f"{path}.{shown}" if path else shown
 
 
 def _leaves(path: str, value: Any) -> Iterator[tuple[str, Any]]:
     if isinstance(value, dict) and (value or not path):
         for name, inner in value.items():
-            shown = name if _SIMPLE_NAME.fullmatch(name) else json.dumps(name, ensure_ascii=False)
-            yield from _leaves(f"{path}.{shown}" if path else shown, inner)
+            yield from _leaves(joined(path, name), inner)
     elif isinstance(value, list) and any(isinstance(inner, dict | list | str) for inner in value):
         for index, inner in enumerate(value):
             yield from _leaves(f"{path}[{index}]", inner)
@@ -185,28 +228,35 @@ def _leaves(path: str, value: Any) -> Iterator[tuple[str, Any]]:
         yield path, value
 
 
-def _leaf(name: str, value: Any) -> Field:
+def _leaf(name: str, value: Any, hits: Sequence[Span]) -> Field:
+    kind, text = _written(value)
+    if kind == "text" and (_SQL_START.match(text) or (_SQL_NAME.fullmatch(name) and " " in text)):
+        kind = "SQL"
+    return _field(name, text, kind, hits)
+
+
+def _written(value: Any) -> tuple[str, str]:
+    """Return the type of a leaf in words, and its value in text."""
     match value:
         case _Spelled():
-            return _field(name, str(value), "number")
+            return "number", str(value)
         case str():
-            looks_like_sql = bool(_SQL_START.match(value)) or (bool(_SQL_NAME.fullmatch(name)) and " " in value)
-            return _field(name, value, "SQL" if looks_like_sql else "text")
+            return "text", value
         case bool():
-            return _field(name, "true" if value else "false", "boolean")
+            return "boolean", "true" if value else "false"
         case None:
-            return _field(name, "null", "null")
+            return "null", "null"
         case _:
-            return _field(name, _pretty(value), "JSON")
+            return "JSON", _pretty(value)
 
 
-def _field(name: str, value: str, kind: str) -> Field:
+def _field(name: str, value: str, kind: str, hits: Sequence[Span] = ()) -> Field:
     is_sql, size = kind == "SQL", len(value)
-    shown = pieces(value[:MAX_TEXT], sql=is_sql)
+    shown = pieces(value[:MAX_TEXT], sql=is_sql, hits=hits)
     if size > MAX_TEXT:
         shown += (Piece(f" ⋯ {size - MAX_TEXT} more characters ⋯ ", "gap", "too long for this page"),)
     beginning = "\n".join(value[:HEAD_TEXT].split("\n")[:HEAD_LINES])
-    head = pieces(beginning + " …", sql=is_sql) if size > LONG_TEXT else ()
+    head = pieces(beginning + " …", sql=is_sql, hits=hits) if size > LONG_TEXT else ()
     return Field(pieces(name[:MAX_NAME]), kind, shown, size, value.count("\n") + 1, head)
 
 

@@ -45,10 +45,10 @@ def search_pattern(pattern: str) -> Any:
 class Globs:
     """A set of globs over whole names, compared folded: `*` any characters, `?` one."""
 
-    __slots__ = ("_all", "_exact", "_pattern")
+    __slots__ = ("_all", "_exact", "_pattern", "written")
 
     def __init__(self, globs: Iterable[str]) -> None:
-        written = tuple(globs)
+        self.written = written = tuple(globs)
         wild = [glob for glob in written if is_glob(glob)]
         self._all = "*" in written
         self._exact = frozenset(fold(glob) for glob in written if not is_glob(glob))

@@ -9,9 +9,34 @@ from django.contrib.auth.models import AbstractBaseUser, BaseUserManager
 from django.db import models
 from django.db.models import Q
 
+from approvals.emergency import Emergency
+from approvals.memory import Grant
+from approvals.people import AccountLink, Delegation, LinkCode, SignInLink, UsedAssertion
+from approvals.proposals import Proposal
 from approvals.quorum import Quorum
+from approvals.reviews import Review
+from approvals.ruleset import ACCESS
+from approvals.sealed import SealedArguments
 from approvals.states import LIVE, Status
+from approvals.timetable import Timetable
 from sessions.ids import uuid7
+
+__all__ = [
+    "AccountLink",
+    "ApprovalRequest",
+    "ConfigItem",
+    "Delegation",
+    "KeyedCall",
+    "LinkCode",
+    "Person",
+    "PolicyRevision",
+    "Proposal",
+    "Review",
+    "SealedArguments",
+    "SignInLink",
+    "UsedAssertion",
+    "Vote",
+]
 
 
 class Roster(BaseUserManager["Person"]):
@@ -70,18 +95,6 @@ class Person(AbstractBaseUser):
         return self.has_perm(app_label)
 
 
-class SignInLink(models.Model):
-    """A link that signs one person in, once. Only its digest is kept."""
-
-    digest = models.CharField(primary_key=True, max_length=64)
-    person = models.ForeignKey(Person, on_delete=models.CASCADE)
-    expires_at = models.DateTimeField()
-    used_at = models.DateTimeField(null=True)
-
-    def __str__(self) -> str:
-        return f"link of {self.person}"
-
-
 class PolicyRevision(models.Model):
     """One immutable published configuration. Every call names the revision that judged it."""
 
@@ -107,9 +120,12 @@ class ConfigItem(models.Model):
         GROUP = "groups", "group"
         PERSON = "people", "person"
         ROLE = "roles", "role"
+        PACK = "packs", "pack"
         CONNECTION = "connections", "connection"
         RULE = "rules", "rule"
+        DETECTOR = "detectors", "detector"
         MASKING = "masking", "masking rule"
+        CHANNEL = "channels", "channel"
 
     class Owner(models.TextChoices):
         FILE = "file", "the configuration file"
@@ -153,6 +169,9 @@ class ApprovalRequest(models.Model):
     call_digest = models.CharField(max_length=64, help_text="Keyed; equal for identical calls of one caller.")
     binding = models.CharField(max_length=64, help_text="Keyed; the call and the policy that judged it.")
     tool_digest = models.CharField(max_length=64, blank=True)
+    tool_scope = models.CharField(
+        max_length=64, blank=True, default="", db_default="", help_text="Keyed; `call_digest` without the arguments."
+    )
     idempotency = models.CharField(max_length=64, blank=True, help_text="Keyed digest of the Idempotency-Key.")
 
     # Who asks. Copied, because the record of a decision must not change with the person.
@@ -161,6 +180,10 @@ class ApprovalRequest(models.Model):
     requester_kind = models.CharField(max_length=10)
     requester_display = models.CharField(max_length=200, blank=True)
     requester_person = models.CharField(max_length=1001, blank=True, help_text="iss|sub of the person behind.")
+    requester_starter = models.CharField(
+        max_length=1001, blank=True, db_default="", help_text="iss|sub of who started a job, whoever that is."
+    )
+    requester_linked = models.JSONField(null=True, help_text="Accounts that were linked to these when it was asked.")
     requester_run = models.JSONField(default=dict)
     requester_email = models.CharField(max_length=64, blank=True, help_text="Keyed digest of the verified e-mail.")
     requester_owners = models.JSONField(default=list, help_text="Local groups answerable for a CI identity.")
@@ -171,12 +194,29 @@ class ApprovalRequest(models.Model):
     policy_revision = models.PositiveIntegerField()
     terms = models.JSONField()
 
+    access = models.CharField(
+        max_length=36, blank=True, default="", db_default="", help_text="The window on which the caller's access rests."
+    )
+
+    # Approved not by votes on this very request, but by what was remembered of an earlier one.
+    grant = models.ForeignKey(Grant, null=True, on_delete=models.PROTECT, related_name="covered")
+
     # Timers are columns; every statement that cares compares them with the database's clock.
     created_at = models.DateTimeField()
     expires_at = models.DateTimeField()
     decided_at = models.DateTimeField(null=True)
     execute_by = models.DateTimeField(null=True)
+    source = models.CharField(
+        max_length=20, default="quorum", db_default="quorum", help_text="What approved it: quorum, grant, break_glass."
+    )
     ended_at = models.DateTimeField(null=True)
+
+    ended_by = models.CharField(max_length=200, blank=True, db_default="", help_text="Who took the approval back.")
+    ended_comment = models.TextField(blank=True, db_default="")
+    nudged_at = models.DateTimeField(null=True, help_text="When the requester last brought it to mind.")
+    next_action_at = models.DateTimeField(null=True, help_text="When the sweep reminds or escalates next.")
+    reminded = models.PositiveSmallIntegerField(default=0, db_default=0)
+    escalated = models.PositiveSmallIntegerField(default=0, db_default=0)
 
     # Who waits, who runs it, and what came of it.
     attached_to = models.CharField(max_length=36, blank=True, help_text="The process whose caller waits.")
@@ -193,6 +233,29 @@ class ApprovalRequest(models.Model):
             models.Index(fields=["status", "-id"], name="approval_by_status"),
             models.Index(fields=["rule_fingerprint"], name="approval_by_rule"),
             models.Index(
+                fields=["requester_iss", "requester_sub"],
+                name="approval_asked",
+                condition=Q(status=Status.PENDING.value),
+            ),
+            models.Index(
+                fields=["requester_iss", "requester_sub", "decided_at"],
+                name="approval_denied",
+                condition=Q(status=Status.DENIED.value),
+            ),
+            models.Index(
+                fields=["execute_by"],
+                name="access_windows",
+                condition=Q(rule=ACCESS, status=Status.APPROVED.value),
+            ),
+            models.Index(
+                fields=["access"],
+                name="approval_by_access",
+                condition=Q(status__in=[Status.PENDING.value, Status.APPROVED.value]) & ~Q(access=""),
+            ),
+            models.Index(
+                fields=["next_action_at"], name="approval_next_action", condition=Q(status=Status.PENDING.value)
+            ),
+            models.Index(
                 fields=["expires_at"], name="approval_open", condition=Q(status__in=[s.value for s in sorted(LIVE)])
             ),
         ]
@@ -205,9 +268,35 @@ class ApprovalRequest(models.Model):
         return f"{self.tool} on {self.connection}"
 
     @property
+    def is_access(self) -> bool:
+        """Say whether access is asked for here, and not a call. Approved, it is a window until `execute_by`."""
+        return self.rule == ACCESS
+
+    @property
     def quorum(self) -> Quorum:
-        """Return who must decide, as the rule said when this was asked."""
-        return Quorum.parse(self.terms["require"])
+        """Return who must decide, as the rule said when this was asked, with the groups that have joined since."""
+        return Quorum.parse(self.terms["require"]).widened(self.timetable.escalations[: self.escalated])
+
+    @property
+    def objection(self) -> str:
+        """Return what those said who denied it or took it back."""
+        said = [vote.comment for vote in self.votes.filter(decision="deny")]
+        return "; ".join(filter(None, [*said, self.ended_comment]))
+
+    @property
+    def last_quorum(self) -> Quorum:
+        """Return who will be able to decide when every escalation has come about."""
+        return Quorum.parse(self.terms["require"]).widened(self.timetable.escalations)
+
+    @property
+    def emergency(self) -> Emergency | None:
+        """Return who may approve alone in an emergency, as the rule said when this was asked."""
+        return Emergency.parse(self.terms.get("break_glass"))
+
+    @property
+    def timetable(self) -> Timetable:
+        """Return when people are reminded and who joins them, as the rule said when this was asked."""
+        return Timetable.parse(self.terms)
 
 
 class Vote(models.Model):
@@ -217,10 +306,16 @@ class Vote(models.Model):
     iss = models.CharField(max_length=500)
     sub = models.CharField(max_length=500)
     display = models.CharField(max_length=200)
+    on_behalf_of = models.CharField(
+        max_length=1001, blank=True, default="", db_default="", help_text="iss|sub of whoever they stood in for."
+    )
+    on_behalf_display = models.CharField(max_length=200, blank=True, default="", db_default="")
     groups = models.JSONField(default=list, help_text="The required groups this person was in when voting.")
     decision = models.CharField(max_length=10, choices=[("approve", "approve"), ("deny", "deny")])
     comment = models.TextField(blank=True)
+    remember = models.JSONField(null=True, help_text="What this person lets be remembered: scope, max_age, max_uses.")
     via = models.CharField(max_length=10)
+    view = models.CharField(max_length=64, blank=True, default="", db_default="", help_text="Digest of what was shown.")
     at = models.DateTimeField()
 
     class Meta:
@@ -228,7 +323,22 @@ class Vote(models.Model):
         constraints = [models.UniqueConstraint(fields=["request", "iss", "sub"], name="one_vote_per_person")]
 
     def __str__(self) -> str:
-        return f"{self.decision} by {self.display}"
+        return f"{self.decision} by {self.who}"
+
+    @property
+    def who(self) -> str:
+        """Return who voted, and in whose place."""
+        return f"{self.display}, in place of {self.on_behalf_display}" if self.on_behalf_of else self.display
+
+    @property
+    def key(self) -> str:
+        """Return `iss|sub` of who voted."""
+        return f"{self.iss}|{self.sub}"
+
+    @property
+    def right(self) -> str:
+        """Return the account of the person whose vote this is: a place in a quorum is filled once for each."""
+        return self.on_behalf_of or self.key
 
 
 class KeyedCall(models.Model):
@@ -242,3 +352,45 @@ class KeyedCall(models.Model):
 
     def __str__(self) -> str:
         return self.call_id
+
+
+class OutboundMessage(models.Model):
+    """Something that happened to a request and that somebody is to be told, by one route. See `approvals.outbox`."""
+
+    class Status(models.TextChoices):
+        QUEUED = "queued", "to be sent"
+        SENT = "sent", "sent"
+        DEAD = "dead", "given up"
+        SKIPPED = "skipped", "not needed"
+
+    id = models.CharField(primary_key=True, max_length=36, default=uuid7, editable=False)
+    channel = models.CharField(max_length=20, help_text="slack, email, webhook, teams ...")
+    target = models.CharField(max_length=320, help_text="As the route names it: a channel, an address, a name.")
+    approval = models.CharField(max_length=36)
+    subject = models.CharField(
+        max_length=60, blank=True, default="", db_default="", help_text="Of what is no request: revision/7, proposal/…"
+    )
+    event = models.CharField(max_length=40, help_text="What happened: requested, approved, reminded ...")
+    status = models.CharField(max_length=10, choices=Status.choices, default=Status.QUEUED)
+    ref = models.JSONField(default=dict, help_text="What the message is known by at the channel.")
+    attempts = models.PositiveIntegerField(default=0)
+    next_attempt_at = models.DateTimeField(help_text="Due from then on; while one sends it, the end of their lease.")
+    error = models.CharField(max_length=300, blank=True)
+    created_at = models.DateTimeField()
+    sent_at = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ["id"]
+        indexes = [
+            models.Index(fields=["next_attempt_at"], name="outbox_due", condition=Q(status="queued")),
+            models.Index(fields=["approval", "channel", "target"], name="outbox_of_request"),
+            models.Index(fields=["channel", "target", "-id"], name="outbox_of_route"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.event} by {self.channel}"
+
+
+from approvals.catalogue import models as _of_pins  # noqa: E402, F401 - Django looks for the app's models here
+from approvals.notices import models as _of_routes  # noqa: E402, F401 - Django looks for the app's models here
+from approvals.slack import models as _of_slack  # noqa: E402, F401 - Django looks for the app's models here

@@ -1,49 +1,93 @@
 """The one outlet: every byte that leaves the gateway or is written down passes here.
 
 Only this module makes a `Payload`, the type that the record accepts; so whatever is recorded was masked, and the type
-checker proves it. The record, pages, Slack and logs get the view that excepts nobody.
+checker proves it. The record, pages, Slack and logs get the view that excepts nobody. Whatever breaks in masking
+ends as MaskingFailed: nothing goes on that was not masked to its end.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import logging
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from masking.engine import Engine, MaskingFailed
+from masking.literals import Literals
 from sessions.events import Payload
 
 if TYPE_CHECKING:
-    from masking.engine import Engine, Masked, Masker
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from masking.engine import Masked, Masker
+    from masking.schemas import OutputSchema
+    from masking.seams import Channel
+
+log = logging.getLogger("holdgate.masking")
+
+_SECRETS_ALONE = Engine((), hash_key=bytes(16)).masker("", None)  # no rule, so no pseudonym
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """One message in both views: as its caller sees it, and as it may be written down.
+
+    `hits` counts by class what is hidden from the caller, `exposed` what is written down hidden and was shown to this
+    caller, whom the rules except.
+    """
+
+    body: bytes
+    recorded: Payload
+    hits: Mapping[str, int]
+    exposed: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Outlet:
     """The masked views of one connection's traffic: what its caller may see, and what may be written down.
 
-    `literals` are the secrets in use for this call (the upstream's credential): hidden wherever they appear.
+    `literals` are the secrets that the gateway knows and those in use for this call: hidden wherever they appear.
+    Every method raises MaskingFailed when it cannot do its work.
     """
 
     caller_view: Masker
     strict_view: Masker
-    literals: tuple[str, ...] = ()
+    literals: Literals = field(default_factory=Literals, repr=False)
 
-    def for_caller(self, message: bytes, *, required: frozenset[str] = frozenset()) -> Masked:
-        """Return the message as its caller may see it. Raises MaskingFailed when it cannot be masked.
+    def for_caller(self, message: bytes, *, schema: OutputSchema | None = None) -> Masked:
+        """Return the message as its caller may see it; with a tool's output schema it goes on to satisfy that."""
+        return self._view(self.caller_view, message, schema)
 
-        `required` are the names that the tool's output schema demands: they are hidden, never removed.
-        """
-        return self.caller_view.json(message, literals=self.literals, required=required)
+    def both(self, message: bytes, *, schema: OutputSchema | None = None) -> Seen:
+        """Return a message as its caller may see it and as it may be written down; masked once where both are one."""
+        masked = self._view(self.caller_view, message, schema)
+        if self.caller_view is self.strict_view:
+            return Seen(masked.body, Payload(masked.body), masked.hits)
+        strict = self._view(self.strict_view, message, schema)
+        return Seen(masked.body, Payload(strict.body), masked.hits, exposed=_more(strict.hits, masked.hits))
+
+    def stream(self, notes: Sequence[bytes], before: Mapping[Channel, str]) -> list[Seen]:
+        """Return notes of a stream in both views; `before` is how those before them ended, see `masking.seams`."""
+        with _closed():
+            shown = self.caller_view.stream(notes, before, literals=self.literals)
+            if self.caller_view is self.strict_view:
+                return [Seen(one.body, Payload(one.body), one.hits) for one in shown]
+            strict = self.strict_view.stream(notes, before, literals=self.literals)
+        return [
+            Seen(one.body, Payload(kept.body), one.hits, exposed=_more(kept.hits, one.hits))
+            for one, kept in zip(shown, strict, strict=True)
+        ]
 
     def for_record(self, document: bytes) -> Payload:
-        """Return a JSON document as it may be written down. Raises MaskingFailed."""
-        return Payload(self.strict_view.json(document, literals=self.literals).body)
+        """Return a JSON document as it may be written down."""
+        return Payload(self._view(self.strict_view, document, None).body)
 
-    def same_for_record(self, masked: Masked, original: bytes) -> Payload:
-        """Return the record's view of a message already masked for its caller, masking again only if views differ."""
-        if self.caller_view is self.strict_view:
-            return Payload(masked.body)
-        return self.for_record(original)
+    def counted_for_record(self, document: bytes) -> tuple[Payload, Mapping[str, int]]:
+        """Return a JSON document as it may be written down, and how much of each class is hidden in it."""
+        masked = self._view(self.strict_view, document, None)
+        return Payload(masked.body), masked.hits
 
     def value_for_record(self, value: Any) -> Payload:
         """Return a parsed JSON value as bytes that may be written down."""
@@ -55,16 +99,82 @@ class Outlet:
 
     def text(self, text: str) -> str:
         """Return free text (a reason, a comment, a tool's name, a log line) as it may be shown to anybody."""
-        return self.strict_view.text(text, literals=self.literals)
+        with _closed():
+            return self.strict_view.text(text, literals=self.literals)
+
+    def for_sealing(self, value: Any) -> Any:
+        """Return arguments as they may lie sealed: as they were sent, but for the secrets in use."""
+        with _closed():
+            return _SECRETS_ALONE.value(value, literals=self.literals)
+
+    def for_notice(self, value: Any) -> Any:
+        """Return arguments as a message may carry them: as for an approver, but code is hidden like all else."""
+        with _closed():
+            return self.strict_view.for_notice(value, literals=self.literals)
 
     def for_approver(self, value: Any) -> Any:
         """Return arguments as an approver sees them: only validated spans hidden, with their length shown."""
-        return self.strict_view.for_approver(value, literals=self.literals)
+        with _closed():
+            return self.strict_view.for_approver(value, literals=self.literals)
+
+    def _view(self, view: Masker, message: bytes, schema: OutputSchema | None) -> Masked:
+        with _closed():
+            required = frozenset[str]() if schema is None else schema.required
+            masked = view.json(message, literals=self.literals, required=required)
+            if schema is None or not masked.changed:
+                return masked
+            return replace(masked, body=schema.fit(message, masked.body, view))
+
+
+@contextmanager
+def _closed() -> Iterator[None]:
+    """Turn whatever breaks into MaskingFailed. The log says where; what an error says may hold what was masked."""
+    try:
+        yield
+    except MaskingFailed:
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever it is, what it was to hide stays hidden
+        trace = error.__traceback__
+        while trace is not None and trace.tb_next is not None:
+            trace = trace.tb_next
+        where = "nowhere" if trace is None else f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}"
+        log.error("masking broke: %s at %s", type(error).__name__, where)
+        raise MaskingFailed("masking broke") from None
+
+
+def _more(strict: Mapping[str, int], shown: Mapping[str, int]) -> dict[str, int]:
+    """Return what the strict view hides more often, by class."""
+    found = {name: count - shown.get(name, 0) for name, count in strict.items()}
+    return {name: count for name, count in found.items() if count > 0}
+
+
+def counts(hits: Mapping[str, int]) -> list[str]:
+    """Return counts by class as an entry of the record has them: `email:2`."""
+    return [f"{name}:{count}" for name, count in sorted(hits.items())]
+
+
+def counts_in(fact: object) -> dict[str, int]:
+    """Return the counts that an entry's fact says, as `counts` wrote them."""
+    parts = (str(one).rpartition(":") for one in (fact if isinstance(fact, list | tuple) else ()))
+    return {name: int(count) for name, _, count in parts if count.isdecimal()}
+
+
+def together(payloads: Sequence[Payload]) -> Payload:
+    """Return several JSON documents that may be written down as one: an array of them."""
+    return Payload(b"[" + b",".join(payloads) + b"]")
 
 
 def outlet(
-    engine: Engine, connection: str, groups: frozenset[str] | None = None, literals: tuple[str, ...] = ()
+    engine: Engine, connection: str, groups: frozenset[str] | None = None, literals: Literals | None = None
 ) -> Outlet:
     """Return the outlet of one connection for a caller in these groups; None stands for nobody in particular."""
     strict = engine.masker(connection, None)
-    return Outlet(strict if groups is None else engine.masker(connection, groups), strict, literals)
+    return Outlet(strict if groups is None else engine.masker(connection, groups), strict, literals or Literals())
+
+
+def notice_outlet(engine: Engine, literals: Literals | None = None) -> Outlet:
+    """Return the outlet of what leaves the gateway as a message, about whatever connection.
+
+    A channel has readers of every kind and keeps what it was sent: there everything is hidden that any rule hides.
+    """
+    return Outlet(engine.notice_masker, engine.notice_masker, literals or Literals())

@@ -10,9 +10,12 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from approvals.folding import EvaluationError, Text, fold, text_of
+
+if TYPE_CHECKING:
+    from approvals.sql.lexing import Dialect
 
 _SEGMENT = re.compile(r"(?P<name>[^\[\]]*)(?P<indices>(\[\*\])*)\Z")
 _LONGEST_PATH = 500
@@ -87,15 +90,19 @@ class Lookup:
 
 
 class Arguments:
-    """The arguments of one call, walked lazily: what lies on a path is found once, however many rules ask."""
+    """The arguments of one call, walked lazily: what lies on a path is found once, however many rules ask.
 
-    __slots__ = ("_answers", "_by_name", "_examined", "_root", "_texts", "_values")
+    `dialect` is that of the database behind the connection, for what is SQL.
+    """
 
-    def __init__(self, root: Any) -> None:
+    __slots__ = ("_answers", "_by_name", "_examined", "_root", "_texts", "_values", "dialect")
+
+    def __init__(self, root: Any, dialect: Dialect | None = None) -> None:
         self._root = root
+        self.dialect = dialect
         self._values: dict[Lookup, list[Any] | EvaluationError] = {}
         self._texts: dict[Lookup, list[Text] | EvaluationError] = {}
-        self._answers: dict[Callable[[Arguments], bool], bool] = {}
+        self._answers: dict[Callable[[Arguments], Any], Any] = {}
         self._examined = 0
         # By identity: the objects live as long as the root, so an id is never used twice.
         self._by_name: dict[int, dict[str, list[Any]]] = {}
@@ -114,12 +121,21 @@ class Arguments:
             known = self._texts[lookup] = self._or_error(self._read, lookup)
         return self._spent(known)
 
-    def once(self, question: Callable[[Arguments], bool]) -> bool:
-        """Return the answer to a question that several rules ask of the same arguments, asked once."""
-        known = self._answers.get(question)
-        if known is None:
-            known = self._answers[question] = question(self)
-        return known
+    def once(self, question: Callable[[Arguments], T]) -> T:
+        """Return the answer to a question that several rules ask of the same arguments, asked once.
+
+        A question that could not be decided is not asked again either: its EvaluationError is raised each time.
+        """
+        if question not in self._answers:
+            try:
+                self._answers[question] = question(self)
+            except EvaluationError as error:
+                self._answers[question] = error
+        known = self._answers[question]
+        if isinstance(known, EvaluationError):
+            raise known
+        answer: T = known
+        return answer
 
     def _or_error(self, find: Callable[[Lookup], list[T]], lookup: Lookup) -> list[T] | EvaluationError:
         # The error is remembered too: what cost much once must not cost it again for every rule.

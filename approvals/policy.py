@@ -15,10 +15,12 @@ from approvals.groups import Gap, local_groups, quorum_gaps
 from approvals.matching import Globs
 from approvals.paths import Arguments
 from approvals.quorum import Quorum, quorum_met, required_groups
-from approvals.ruleset import CompiledRule, compile_rules, default_terms, strictest
-from approvals.verdicts import Action, Allow, ApprovalTerms, Block, Call, Caller, Hold, Verdict
+from approvals.ruleset import ACCESS, CompiledRule, Scene, access_terms, compile_rules, default_terms, strictest
+from approvals.verdicts import Action, Allow, ApprovalTerms, Block, Call, Caller, Hold, Verdict, Window
 
 if TYPE_CHECKING:
+    from approvals.config.hints import Hints
+    from approvals.config.rules import Decision
     from approvals.config.schema import Access, Config, Connection
 
 __all__ = [
@@ -60,8 +62,9 @@ class Policy:
         self.revision = revision
         self.digest = digest
         self._clock = clock
-        self._rules = compile_rules(config.rules)
+        self._rules = compile_rules(config.in_force.rules, config.own_detectors)
         self._connections = {name: CompiledConnection(name, found) for name, found in config.connections.items()}
+        self._sql_rules = any(rule.examines_sql for rule in config.in_force.rules)
         self._selections: dict[tuple[str, str, str], tuple[CompiledRule, ...]] = {}
 
     @classmethod
@@ -70,7 +73,7 @@ class Policy:
     ) -> Self:
         """Return the policy of a configuration that was loaded, and so is known to compile.
 
-        `clock` gives seconds since the epoch; it decides when observing a connection ends.
+        `clock` gives seconds since the epoch; it decides when observing a connection ends and a time window holds.
         """
         return cls(config, revision, digest, clock)
 
@@ -86,9 +89,10 @@ class Policy:
     @property
     def deciding_groups(self) -> frozenset[str]:
         """Every group whose members may decide something."""
-        held = [rule.approval for rule in self.config.rules]
+        held: list[Decision | None] = [rule.approval for rule in self.config.rules]
         held += [connection.default_approval for connection in self.config.connections.values()]
-        return frozenset[str]().union(*(Quorum((one.require,)).groups for one in held if one is not None))
+        held += [connection.access_requests for connection in self.config.connections.values()]
+        return frozenset[str]().union(*(one.deciding_groups for one in held if one is not None))
 
     def judge(self, call: Call) -> Verdict:
         """Return what the policy says of one call."""
@@ -101,20 +105,40 @@ class Policy:
             return Block(message=_NO_NAME, by="default")
         if call.method == "tools/call" and not connection.admits(call.caller, name):
             return _NO_TOOL
-        arguments = Arguments(call.arguments)
+        arguments = Arguments(call.arguments, connection.config.sql_dialect)
+        labels, now = connection.config.labels, self._clock()
+        scene = Scene(connection.name, labels, call.method, name, now, connection.hints_of(name, call.hints))
         matching = [
-            rule for rule in self._concerned(connection, call.method, name) if rule.matches(call.caller, arguments)
+            rule
+            for rule in self._concerned(connection, call.method, name)
+            if rule.matches(call.caller, scene, arguments)
         ]
         return self._verdict(connection, matching)
+
+    def asks_hints(self, connection: str, method: str, name: str) -> bool:
+        """Tell whether the verdict on a call may rest on what its tool says of itself."""
+        found = self._connections.get(connection)
+        try:
+            return found is not None and any(rule.asks_hints for rule in self._concerned(found, method, fold(name)))
+        except EvaluationError:
+            return False  # refused whatever the tool says
+
+    def examines_sql(self, connection: str) -> bool:
+        """Tell whether judging a call of this connection may parse SQL, which takes its time."""
+        found = self._connections.get(connection)
+        return self._sql_rules and found is not None and found.config.sql_dialect is not None
 
     def fingerprint_of(self, rules: Sequence[str], connection: str) -> str:
         """Return the fingerprint of the terms on which these rules hold a call now; empty when one is gone.
 
-        Without rules it is that of the connection's default. To compare with what was asked under.
+        Without rules it is that of the connection's default, with ACCESS alone that of its access requests. To compare
+        with what was asked under.
         """
         found = self._connections.get(connection)
         if found is None:
             return ""
+        if tuple(rules) == (ACCESS,):
+            return "" if found.access_terms is None else found.access_terms.fingerprint
         named = [rule for rule in self._rules if rule.name in rules and not rule.observe and rule.terms]
         if len(named) != len(rules) or (not rules and found.config.default_approval is None):
             return ""
@@ -129,6 +153,23 @@ class Policy:
             return found.admits(caller, None if tool is None else fold(tool))
         except EvaluationError:
             return False
+
+    @property
+    def gives_access(self) -> bool:
+        """Whether access can be asked for anywhere."""
+        return any(found.access_terms is not None for found in self._connections.values())
+
+    def access_terms(self, connection: str) -> ApprovalTerms | None:
+        """Return the terms on which people give access to the connection; None where nobody may ask for it."""
+        found = self._connections.get(connection)
+        return None if found is None else found.access_terms
+
+    def window_of(self, caller: Caller, connection: str, tool: str | None = None) -> str:
+        """Return the id of the window through which alone the caller may use this; empty where `access` admits them."""
+        found = self._connections.get(connection)
+        if found is None or not caller.windows:
+            return ""
+        return found.window_of(caller, None if tool is None else fold(tool))
 
     def visible(self, caller: Caller, connection: str, name: str, method: str = "tools/call") -> bool:
         """Tell whether a list shows this tool (resource, prompt) to the caller: some call of it may pass.
@@ -149,6 +190,23 @@ class Policy:
         if any(rule.action == "deny" and rule.unconditional for rule in rules):
             return False
         return found.config.default != "deny" or any(rule.action != "deny" for rule in rules)
+
+    def tools_of(self, caller: Caller, connection: str) -> tuple[str, ...]:
+        """Return the patterns of the tools that access lets the caller use there; none without access."""
+        found = self._connections.get(connection)
+        return () if found is None else found.tools_of(caller)
+
+    def rules_about(self, caller: Caller, connection: str) -> tuple[CompiledRule, ...]:
+        """Return the enforced rules that may speak of a tool call of this caller there, by name."""
+        found = self._connections.get(connection)
+        if found is None or not found.admits(caller):
+            return ()
+        labels = found.config.labels
+        return tuple(
+            rule
+            for rule in self._rules
+            if not rule.observe and rule.addresses(caller) and rule.reaches(connection, labels, "tools/call")
+        )
 
     def _concerned(self, connection: CompiledConnection, method: str, name: str) -> tuple[CompiledRule, ...]:
         """Return the rules that can match, by name; remembered, for the same few tools are called again."""
@@ -182,18 +240,54 @@ class Policy:
 class CompiledConnection:
     """A connection as the judge needs it: who may use it, and the terms of its default."""
 
-    __slots__ = ("_access", "_default_terms", "config", "name")
+    __slots__ = ("_access", "_default_terms", "_told", "access_terms", "config", "name")
 
     def __init__(self, name: str, config: Connection) -> None:
         self.name = name
         self.config = config
         self._access = tuple(CompiledAccess(entry) for entry in config.access)
+        self._told = tuple((Globs(told.tools), told) for told in config.tool_hints)
         approval = config.default_approval
-        self._default_terms = None if approval is None else default_terms(name, approval)
+        self._default_terms = None if approval is None else default_terms(name, approval, config.notify)
+        asked = config.access_requests
+        self.access_terms = None if asked is None else access_terms(name, asked, config.notify)
 
     def admits(self, caller: Caller, tool: str | None = None) -> bool:
-        """Tell whether some entry of `access` admits the caller, to this tool (folded) when one is given."""
-        return any(entry.admits(caller, tool) for entry in self._access)
+        """Tell whether some entry of `access` admits the caller, to this tool (folded) when one is given.
+
+        So does a window that people opened for them.
+        """
+        return any(entry.admits(caller, tool) for entry in self._access) or bool(self._windows(caller, tool))
+
+    def window_of(self, caller: Caller, tool: str | None) -> str:
+        """Return the id of the window on which the caller's access rests, if no entry of `access` admits them."""
+        if any(entry.admits(caller, tool) for entry in self._access):
+            return ""
+        return next((window.id for window in self._windows(caller, tool)), "")
+
+    def _windows(self, caller: Caller, tool: str | None) -> list[Window]:
+        if not caller.windows or self.access_terms is None:
+            return []
+        return [
+            window
+            for window in caller.windows
+            if window.connection == self.name
+            and window.fingerprint == self.access_terms.fingerprint
+            and (tool is None or window.tools.match(tool))
+        ]
+
+    def tools_of(self, caller: Caller) -> tuple[str, ...]:
+        """Return the tool patterns of every entry of `access` that admits the caller, and of their windows."""
+        patterns = [entry.tools for entry in self._access if entry.admits(caller, None)]
+        patterns += [window.tools.written for window in self._windows(caller, None)]
+        return tuple(dict.fromkeys(tool for tools in patterns for tool in tools))
+
+    def hints_of(self, tool: str, hints: Hints) -> Hints:
+        """Return what is known of a tool (folded): what it says of itself, and where an admin says else, that."""
+        for names, told in self._told:
+            if names.match(tool):
+                hints = told.applied(hints)
+        return hints
 
     def terms(self, rules: Sequence[CompiledRule]) -> ApprovalTerms:
         """Return the terms on which these rules hold a call, or those of the default when none does."""
@@ -208,9 +302,10 @@ class CompiledConnection:
 class CompiledAccess:
     """One entry of `access`."""
 
-    __slots__ = ("_groups", "_kinds", "_tools")
+    __slots__ = ("_groups", "_kinds", "_tools", "tools")
 
     def __init__(self, entry: Access) -> None:
+        self.tools = entry.tools
         self._groups = frozenset(entry.groups)
         self._kinds = None if entry.kinds is None else frozenset(entry.kinds)
         self._tools = Globs(entry.tools)

@@ -20,16 +20,19 @@ from rest_framework.views import APIView
 from approvals.config.document import diff, document, dump, parse_document
 from approvals.config.loader import ConfigError, load
 from approvals.config.schema import Config
+from approvals.database import database_now
 from approvals.drafts import replace_drafts
+from approvals.four_eyes import SecondPersonNeeded, guard, propose
 from approvals.listing import Listing
 from approvals.models import PolicyRevision
 from approvals.publication import RevisionConflict, publish
 from approvals.runtime import runtime
 from approvals.serializers import refusal
+from approvals.services import remember_person
 from approvals.standing import roles_of
 from approvals.verdicts import Caller
 from masking.detectors import DETECTORS
-from sessions.journal import RecordUnavailable
+from sessions.journal import RecordUnavailable, RecordUncertain
 
 MAX_DOCUMENT = 4 << 20
 _ETAG = re.compile(r'(?:W/)?"(\d{1,9})"')
@@ -97,7 +100,7 @@ class PolicyView(APIView):
     @extend_schema(
         request=OpenApiTypes.OBJECT,
         parameters=[OpenApiParameter("If-Match", OpenApiTypes.STR, OpenApiParameter.HEADER, description="the ETag")],
-        responses={200: OpenApiTypes.OBJECT, 400: OpenApiTypes.OBJECT, 412: OpenApiTypes.OBJECT},
+        responses=dict.fromkeys((200, 202, 400, 412), OpenApiTypes.OBJECT),
     )
     def put(self, request: Request) -> Response:
         """Replace the configuration; it governs the very next call."""
@@ -108,23 +111,65 @@ class PolicyView(APIView):
         try:
             config = load(text, detectors=DETECTORS)
         except ConfigError as error:
-            messages = [str(problem) for problem in error.problems]
-            return Response(refusal("invalid_request", "; ".join(messages)) | {"messages": messages}, status=400)
+            return _wrong(error)
         expected, problem = _expected(request.headers.get("If-Match"))
         if problem is not None:
             return problem
-        house = runtime()
-        try:
-            published = publish(
-                house.journal, house.policies, lambda: _drafted(config), author=caller.key, expected=expected
-            )
-        except RevisionConflict as conflict:
-            return Response(refusal("invalid_request", str(conflict)) | {"revision": conflict.current}, status=412)
-        except RecordUnavailable:
-            return Response(refusal("record_unavailable", "The record cannot be written; nothing changed."), status=503)
-        changed = [str(change) for change in published.changes]
-        body = {"revision": published.revision, "changed": changed}
-        return Response(body, headers={"ETag": f'"{published.revision}"'})
+        return _published(config, caller, expected)
+
+
+def _wrong(error: ConfigError) -> Response:
+    messages = [str(problem) for problem in error.problems]
+    return Response(refusal("invalid_request", "; ".join(messages)) | {"messages": messages}, status=400)
+
+
+def _published(config: Config, caller: Caller, expected: int | None) -> Response:
+    """Bring the configuration into force, or keep it for a second admin."""
+    house = runtime()
+    try:
+        published = publish(
+            house.journal,
+            house.policies,
+            lambda: _drafted(config),
+            author=caller.key,
+            expected=expected,
+            guard=guard,
+        )
+    except ConfigError as error:
+        return _wrong(error)
+    except SecondPersonNeeded:
+        return _proposed(config, caller, expected)
+    except RevisionConflict as conflict:
+        return Response(refusal("invalid_request", str(conflict)) | {"revision": conflict.current}, status=412)
+    except RecordUnavailable as error:
+        unknown = isinstance(error, RecordUncertain)
+        effect = "whether anything changed is not known yet, read it again." if unknown else "nothing changed."
+        return Response(refusal("record_unavailable", f"The record cannot be written; {effect}"), status=503)
+    changed = [str(change) for change in published.changes]
+    body = {
+        "revision": published.revision,
+        "changed": changed,
+        "loosened": [str(one) for one in published.loosened],
+    }
+    return Response(body, headers={"ETag": f'"{published.revision}"'})
+
+
+def _proposed(config: Config, caller: Caller, expected: int | None) -> Response:
+    """Keep the configuration for a second admin."""
+    display, house = caller.display or caller.sub, runtime()
+
+    def kept() -> Config:
+        # Who came with a token need not have signed in; so another account of the same address is known as theirs.
+        remember_person(caller, house.policies.current, database_now())
+        return config
+
+    try:
+        made = propose(house, kept, author=caller.key, display=display, expected=expected, replaces_drafts=True)
+    except RevisionConflict as conflict:
+        return Response(refusal("invalid_request", str(conflict)) | {"revision": conflict.current}, status=412)
+    except RecordUnavailable:
+        return Response(refusal("record_unavailable", "The record cannot be written; nothing changed."), status=503)
+    return Response({"revision": made.base, "proposal": made.pk, "status": made.status}, status=202)
 
 
 def _drafted(config: Config) -> Config:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
 from approvals.config.rules import Place, Require
+from approvals.timetable import Escalation
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,11 @@ class Quorum:
         """Every group whose members may vote."""
         return frozenset(group for part in self.parts for place in part.places for group in place.groups)
 
+    @property
+    def sentence(self) -> str:
+        """Say who must decide: `1 of dba or 2 of security`; of several rules each."""
+        return "; and ".join(map(_sentence, self.parts))
+
     def eligible(self, groups: Collection[str]) -> bool:
         """Tell whether a person in these groups may vote at all."""
         return not self.groups.isdisjoint(groups)
@@ -30,6 +36,13 @@ class Quorum:
     def met(self, voters: Sequence[Collection[str]]) -> bool:
         """Tell whether distinct people who approved, each given by the groups they are in now, are enough."""
         return bool(self.parts) and all(_part_met(part, voters) for part in self.parts)
+
+    def widened(self, added: Iterable[Escalation]) -> Quorum:
+        """Return the quorum after these escalations: their groups may serve in every alternative of their part."""
+        more: dict[int, list[str]] = {}
+        for step in added:
+            more.setdefault(step.part, []).extend(step.groups)
+        return Quorum(tuple(_widened(part, more.get(index, [])) for index, part in enumerate(self.parts)))
 
     def document(self) -> dict[str, Any]:
         """Return the JSON form: that of the configuration for one rule, `{"each": [...]}` for several."""
@@ -58,6 +71,27 @@ def required_groups(require: Quorum | Mapping[str, Any]) -> frozenset[str]:
 
 def _quorum(require: Quorum | Mapping[str, Any]) -> Quorum:
     return require if isinstance(require, Quorum) else Quorum.parse(require)
+
+
+def _widened(require: Require, groups: Sequence[str]) -> Require:
+    if not groups:
+        return require
+
+    def wider(places: Sequence[Place]) -> tuple[Place, ...]:
+        return tuple(place.model_copy(update={"groups": _joined(place.groups, groups)}) for place in places)
+
+    if require.any_of is not None:
+        return Require(any_of=wider(require.any_of))
+    return Require(all_of=wider(require.all_of or ()))
+
+
+def _joined(groups: Sequence[str], more: Sequence[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys((*groups, *more)))
+
+
+def _sentence(require: Require) -> str:
+    joint = " or " if require.any_of is not None else " and "
+    return joint.join(f"{place.count} of {', '.join(place.groups)}" for place in require.places)
 
 
 def _part_met(require: Require, voters: Sequence[Collection[str]]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any, cast
 
 from drf_spectacular.types import OpenApiTypes
@@ -14,6 +15,7 @@ from rest_framework.views import APIView
 from approvals import keys
 from approvals.api import visible
 from approvals.listing import Listing
+from approvals.outlet import counts_in
 from approvals.replay import reads_all
 from approvals.runtime import runtime
 from approvals.verdicts import Caller
@@ -56,8 +58,18 @@ def _call(summary: CallSummary, approval: str | None) -> dict[str, Any]:
         "reason": facts.get("reason"),
         "policy_revision": last.revision,
         "approval": approval,
+        "masked": _counted(summary, "masked"),
+        "exposed": _counted(summary, "exposed"),
         "receipt": None,
     }
+
+
+def _counted(summary: CallSummary, what: str) -> dict[str, int]:
+    """Return how many values of each class were hidden in this call, or shown to its caller whom a rule excepts."""
+    found: Counter[str] = Counter()
+    for entry in summary.entries:
+        found.update(counts_in(entry.leaf.facts.get(what)))
+    return dict(sorted(found.items()))
 
 
 def _executed(summary: CallSummary) -> str:
@@ -74,13 +86,13 @@ class Sessions(APIView):
     def get(self, request: Request) -> Response:
         """List sessions, newest first: all of them for auditors and admins, their own for everybody else."""
         caller, policy = cast("Caller", request.auth), runtime().policies.current.policy
-        listing = Listing.of(request.query_params, ("connection",))
+        listing = Listing.of(request.query_params, ("connection", "caller"))
         try:
             rows, following = selectors.recorded_sessions(
                 cursor=listing.cursor,
                 limit=listing.limit,
                 connection=listing.filters.get("connection", ""),
-                actor="" if reads_all(caller, policy) else keys.actor(caller.key),
+                actor=listing.filters.get("caller", "") if reads_all(caller, policy) else keys.actor(caller.key),
             )
         except selectors.CursorInvalid as error:
             raise ValidationError({"cursor": [str(error)]}) from error

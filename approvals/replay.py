@@ -16,13 +16,16 @@ from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
 from approvals import keys
+from approvals.entry_words import ENTRIES
 from approvals.legible import Piece, whole
+from approvals.outlet import counts_in
 from approvals.policy import Policy
 from approvals.runtime import runtime
 from approvals.standing import roles_of
 from approvals.verdicts import Caller
 from approvals.views import viewer
 from sessions import selectors
+from sessions.calls import HELD, OPENING
 from sessions.events import Event
 from sessions.journal import RecordUnavailable
 from sessions.leaf import moment
@@ -31,29 +34,7 @@ from sessions.selectors import RecordedEntry
 
 STEPS = 500
 OPEN_BYTES = 1_500
-# Kind of entry: how it looks, and what it means.
-KINDS: dict[str, tuple[str, str]] = {
-    "session.started": ("", "Session began"),
-    "call.intent": ("go", "Forwarded to the upstream"),
-    "call.result": ("go", "Answered"),
-    "call.message": ("", "The upstream sent a message"),
-    "call.failed": ("stop", "Failed"),
-    "call.unknown": ("stop", "Outcome unknown"),
-    "call.cancelled": ("", "Cancelled"),
-    "call.abandoned": ("", "The caller left"),
-    "call.blocked": ("stop", "Blocked by policy"),
-    "call.refused": ("stop", "Refused"),
-    "approval.requested": ("wait", "Held: people are asked"),
-    "approval.voted": ("wait", "A person voted"),
-    "approval.vote_refused": ("", "A vote was not accepted"),
-    "approval.approved": ("go", "Approved"),
-    "approval.denied": ("stop", "Denied"),
-    "approval.expired": ("", "Expired: nobody decided in time"),
-    "approval.cancelled": ("", "Withdrawn by the requester"),
-    "approval.superseded": ("", "Superseded: something it rested on changed"),
-    "approval.lapsed": ("", "Lapsed: nobody collected it in time"),
-    "approval.resolved": ("", "A person settled the outcome"),
-}
+_COUNTS = ("masked", "exposed")  # shown as sentences of their own
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +47,20 @@ class Step:
     erased: tuple[str, ...]
 
     @property
+    def is_judged(self) -> bool:
+        """Whether rules decided on a call here, for the first time."""
+        leaf = self.entry.leaf
+        return (
+            leaf.kind in OPENING and "request" in leaf.payloads and (leaf.kind == HELD or "approval" not in leaf.facts)
+        )
+
+    @property
     def tone(self) -> str:
-        return KINDS.get(self.entry.leaf.kind, ("", ""))[0]
+        return ENTRIES.get(self.entry.leaf.kind, ("", ""))[0]
 
     @property
     def title(self) -> str:
-        return KINDS.get(self.entry.leaf.kind, ("", self.entry.leaf.kind))[1]
+        return ENTRIES.get(self.entry.leaf.kind, ("", self.entry.leaf.kind))[1]
 
     @property
     def at(self) -> datetime:
@@ -79,7 +68,18 @@ class Step:
 
     @property
     def facts(self) -> list[tuple[str, object]]:
-        return sorted((name, value) for name, value in self.entry.leaf.facts.items() if value not in (None, "", []))
+        told = self.entry.leaf.facts.items()
+        return sorted((name, value) for name, value in told if name not in _COUNTS and value not in (None, "", []))
+
+    @property
+    def masked(self) -> dict[str, int]:
+        """What was hidden here, by class."""
+        return counts_in(self.entry.leaf.facts.get("masked"))
+
+    @property
+    def exposed(self) -> dict[str, int]:
+        """What a rule hides from others and this caller was shown, by class."""
+        return counts_in(self.entry.leaf.facts.get("exposed"))
 
 
 def step(entry: RecordedEntry, *, sees_payloads: bool) -> Step:
@@ -116,12 +116,12 @@ def readable(session_id: str, caller: Caller, policy: Policy) -> RecordedSession
 def sessions(request: HttpRequest) -> HttpResponse:
     """List sessions, newest first: all of them for auditors and admins, one's own for everybody else."""
     caller, policy = viewer(request)
-    own = keys.actor(caller.key)
+    own, chosen = keys.actor(caller.key), request.GET.get("caller", "")
     try:
         rows, following = selectors.recorded_sessions(
             cursor=request.GET.get("cursor", ""),
             connection=request.GET.get("connection", ""),
-            actor="" if reads_all(caller, policy) else own,
+            actor=chosen if reads_all(caller, policy) else own,
         )
     except selectors.CursorInvalid as error:
         raise Http404 from error
@@ -131,6 +131,7 @@ def sessions(request: HttpRequest) -> HttpResponse:
         "next": following,
         "connections": names,
         "chosen": request.GET.get("connection", ""),
+        "chosen_caller": chosen if reads_all(caller, policy) else "",
     }
     return render(request, "sessions/list.html", context | {"own": own, "all": reads_all(caller, policy)})
 
@@ -146,7 +147,7 @@ def session(request: HttpRequest, session_id: str) -> HttpResponse:
     row = readable(session_id, caller, policy)
     if row is None:
         raise Http404
-    if row.actor != keys.actor(caller.key) and not _recorded_read(caller, policy, row):
+    if row.actor != keys.actor(caller.key) and not record_read(caller, policy, row):
         return render(request, "503.html", status=503)
     after = request.GET.get("after", "0")
     entries = selectors.entries_of_session(row.pk, after=int(after) if after.isdecimal() else 0, limit=STEPS + 1)
@@ -156,13 +157,15 @@ def session(request: HttpRequest, session_id: str) -> HttpResponse:
         "session": row,
         "steps": steps,
         "sees_payloads": shown,
+        "explains": reads_all(caller, policy),
         "who": _who(entries, shown),
     }
     context["more"] = steps[-1].entry.id if len(entries) > STEPS else None
     return render(request, "sessions/replay.html", context)
 
 
-def _recorded_read(caller: Caller, policy: Policy, row: RecordedSession) -> bool:
+def record_read(caller: Caller, policy: Policy, row: RecordedSession) -> bool:
+    """Record that somebody reads a session of another; say whether that could be recorded."""
     event = Event(
         kind="record.read",
         actor=keys.actor(caller.key),

@@ -8,11 +8,15 @@ from pathlib import Path
 
 from django.conf import settings
 
-from approvals.publication import Policies, revision_in_transaction
+from approvals.catalogue.pins import Pins
+from approvals.listening import Listener
+from approvals.publication import CURRENT_REVISION, Policies
 from approvals.recovery import end_late
 from approvals.waiting import Waiting
+from approvals.windows import Windows
 from sessions import logkey
 from sessions.journal import Journal
+from sessions.sequencer import Sequencer
 
 
 @dataclass(slots=True)
@@ -22,6 +26,18 @@ class Runtime:
     journal: Journal
     policies: Policies = field(default_factory=Policies)
     waiting: Waiting = field(default_factory=Waiting)
+    sequencer: Sequencer | None = None  # of a web process
+    listener: Listener | None = None  # of a web process on PostgreSQL
+    pins: Pins = field(default_factory=Pins)
+    windows: Windows = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.windows = Windows(self.policies)
+
+    async def refreshed(self) -> None:
+        """Read anew what calls are judged by: the policy, and the windows of access."""
+        await self.policies.refreshed()
+        await self.windows.look()
 
     @property
     def public_url(self) -> str:
@@ -44,7 +60,7 @@ def runtime() -> Runtime:
                 origin=signer.name,
                 build=settings.BUILD,
                 timeout=settings.RECORD_TIMEOUT,
-                revision=revision_in_transaction,
+                revision=CURRENT_REVISION,
                 on_late=end_late,
             )
             journal.start()

@@ -1,4 +1,4 @@
-"""Deciding, withdrawing and expiring approval requests: the one engine behind dashboard, API and Slack.
+"""Deciding and withdrawing approval requests: the one engine behind dashboard, API and Slack.
 
 Each transition is a compare-and-set and stands in one transaction with its record entry. The outcome is returned as a
 value; the surfaces only render it.
@@ -12,25 +12,31 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from django.db.models import F, Q
 
-from approvals import keys
+from approvals import grants, hints, keys, outbox, remembering
 from approvals.database import database_now
-from approvals.eligibility import has_asked, is_same_person
+from approvals.eligibility import has_asked, is_same_person, stood_for
 from approvals.entries import approval_entry
-from approvals.models import ApprovalRequest, Person, Vote
-from approvals.selectors import may_decide
+from approvals.models import ApprovalRequest, Person, SealedArguments, Vote
+from approvals.seen import view_digest
+from approvals.selectors import approving, may_decide, proven, unproven_factor
 from approvals.standing import caller_of
 from approvals.states import Status, is_allowed
+from approvals.ties import retied
+from sessions.journal import RecordUncertain
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from approvals.publication import Snapshot
     from approvals.runtime import Runtime
+    from approvals.second_factor import SignIn
     from approvals.verdicts import Caller
     from sessions.events import Event
+    from sessions.journal import RecordUnavailable
 
 MAX_COMMENT = 4000
-SWEEP_BATCH = 200
+NOT_COUNTED = "The record cannot be written now, so nothing was counted. Please try again."
+NOT_KNOWN_YET = "The record did not answer in time; it is not known yet whether this was counted. Please look again."
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,11 +82,18 @@ class CommentMissing:
 
 
 @dataclass(frozen=True, slots=True)
+class NotOffered:
+    """The rule does not let this be remembered."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class NotFound:
     """There is no such request, or none that this caller may see."""
 
 
-Outcome = Decided | Unchanged | TooLate | VersionMoved | NotEligible | CommentMissing | NotFound
+Outcome = Decided | Unchanged | TooLate | VersionMoved | NotEligible | CommentMissing | NotOffered | NotFound
 
 
 class _Rejected(Exception):
@@ -98,18 +111,29 @@ class _Ballot:
     comment: str
     via: str
     version: int | None
+    view: str | None
+    sign_in: SignIn | None
+    remember: remembering.Wish | None
 
 
 def move(request_id: str, old: Status, new: Status, *conditions: Q, **fields: Any) -> bool:
     """Go from one status to another if the row still stands at the first and the conditions hold; say whether it did.
 
-    The only place that writes a status. Raises ValueError for a transition that the table does not know.
+    The only place that writes a status; with the transaction other processes hear of it. Raises ValueError for a
+    transition that the table does not know.
     """
     if not is_allowed(old, new):
         msg = f"no transition from {old} to {new}"
         raise ValueError(msg)
     rows = ApprovalRequest.objects.filter(*conditions, pk=request_id, status=old.value)
-    return rows.update(status=new.value, version=F("version") + 1, **fields) == 1
+    if rows.update(status=new.value, version=F("version") + 1, **fields) != 1:
+        return False
+    if old is Status.PENDING:
+        SealedArguments.objects.filter(pk=request_id).delete()
+    hints.changed(request_id)
+    if new is not Status.EXECUTING:  # nobody needs to be told that it has begun; what came of it follows
+        outbox.enqueue(ApprovalRequest.objects.only("terms", "grant").get(pk=request_id), new.value)
+    return True
 
 
 def decide(
@@ -121,13 +145,18 @@ def decide(
     comment: str = "",
     via: str,
     version: int | None = None,
+    view: str | None = None,
+    sign_in: SignIn | None = None,
+    remember: remembering.Wish | None = None,
 ) -> Outcome:
     """Count one person's decision and return what came of it.
 
-    `version` is the one the person had before them, if the surface knows it. Raises RecordUnavailable when the
-    decision could not be committed; it is not counted then.
+    `version` and `view` (see `seen`) are those the person had before them, if the surface knows them; `sign_in` is that
+    of their browser, for rules that ask for a fresh second factor; `remember` is what they want a grant for, within
+    what `remembering.offers` says. Raises RecordUnavailable when the decision could not be committed; it is not counted
+    then, unless that is RecordUncertain: see `unrecorded`.
     """
-    ballot = _Ballot(approver, decision, comment.strip(), via, version)
+    ballot = _Ballot(approver, decision, comment.strip(), via, version, view, sign_in, remember)
     try:
         outcome = runtime.journal.transact_now(lambda: _vote(runtime, approval_id, ballot))
     except _Rejected as rejected:
@@ -138,6 +167,11 @@ def decide(
     return outcome
 
 
+def unrecorded(error: RecordUnavailable) -> str:
+    """Return what is true for the person whose decision or withdrawal met this error."""
+    return NOT_KNOWN_YET if isinstance(error, RecordUncertain) else NOT_COUNTED
+
+
 def _vote(runtime: Runtime, approval_id: str, ballot: _Ballot) -> tuple[Outcome, Sequence[Event]]:
     # Locked before it is read: who clicks at the same moment, in whatever process, reads what came of the first. SQLite
     # has no row locks and needs none, for there one transaction at a time writes.
@@ -146,18 +180,21 @@ def _vote(runtime: Runtime, approval_id: str, ballot: _Ballot) -> tuple[Outcome,
         raise _Rejected(NotFound())
     snapshot = runtime.policies.reload()
     # Masked as everything of this connection is, and cut only then: half a secret is none that could be found.
-    ballot = replace(ballot, comment=snapshot.outlet(request.connection).text(ballot.comment)[:MAX_COMMENT])
+    approver = retied(ballot.approver, snapshot.policy)
+    ballot = replace(
+        ballot, approver=approver, comment=snapshot.outlet(request.connection).text(ballot.comment)[:MAX_COMMENT]
+    )
     now = database_now()
     if refused := _refused(request, ballot, snapshot, now):
         raise _Rejected(refused)
     if ballot.decision == "resolve":
         return _resolve(request, ballot, snapshot)
     if request.expires_at <= now:
-        return _expire(request, snapshot)
-    rules = request.terms["rules"]
-    if snapshot.policy.fingerprint_of(rules, request.connection) != request.rule_fingerprint:
-        return _supersede(request, snapshot)
+        return expire(request, snapshot)
+    if is_outdated(request, snapshot):
+        return supersede_outdated(request, snapshot)
     ApprovalRequest.objects.filter(pk=request.pk).update(version=F("version") + 1)
+    hints.changed(request.pk)
     vote = _cast(request, ballot, snapshot, now)
     entry = approval_entry(
         request,
@@ -165,16 +202,23 @@ def _vote(runtime: Runtime, approval_id: str, ballot: _Ballot) -> tuple[Outcome,
         snapshot,
         actor=keys.actor(ballot.approver.key),
         comment=vote.comment,
+        voter=ballot.approver,
         decision=vote.decision,
         via=vote.via,
+        **({"view": vote.view} if vote.view else {}),
+        **({"on_behalf_of": keys.actor(vote.on_behalf_of)} if vote.on_behalf_of else {}),
+        **proven(request, ballot.sign_in),
+        **grants.facts_of(vote.remember),
     )
+    outbox.enqueue(request, "voted")
     return _count(request, ballot, snapshot, now, entry)
 
 
 def _refused(request: ApprovalRequest, ballot: _Ballot, snapshot: Snapshot, now: datetime) -> Outcome | None:
     """Return why this ballot cannot be counted, or None. The first reason that a person would want to hear wins."""
-    may_not = may_decide(request, ballot.approver, snapshot.policy, via=ballot.via) or _switched_off(ballot.approver)
-    if reason := may_not or _voted_before(request, ballot, snapshot):
+    may_not = may_decide(request, ballot.approver, snapshot.policy, via=ballot.via) or switched_off(ballot.approver)
+    unproven = unproven_factor(request, ballot.approver, ballot.sign_in, snapshot.policy, now)
+    if reason := may_not or unproven or _voted_before(request, ballot, snapshot):
         return NotEligible(reason)
     before = request.votes.filter(iss=ballot.approver.iss, sub=ballot.approver.sub).first()
     if before is not None and before.decision == ballot.decision:
@@ -182,11 +226,20 @@ def _refused(request: ApprovalRequest, ballot: _Ballot, snapshot: Snapshot, now:
     wanted = Status.OUTCOME_UNKNOWN if ballot.decision == "resolve" else Status.PENDING
     if request.status != wanted:
         return TooLate(request)
-    if ballot.version is not None and ballot.version != request.version:
+    if ballot.version not in {None, request.version} or ballot.view not in {None, view_digest(request)}:
         return VersionMoved(request)
+    return _incomplete(request, ballot)
+
+
+def _incomplete(request: ApprovalRequest, ballot: _Ballot) -> Outcome | None:
+    """Return what the ballot lacks, or has too much of, by the terms of the rule."""
     rule = "required" if ballot.decision == "resolve" else request.terms["comment"]
     if not ballot.comment and (rule == "required" or (rule == "required_on_deny" and ballot.decision == "deny")):
         return CommentMissing("Say why in a comment; the rule asks for one.")
+    try:
+        remembering.kept(ballot.remember, ballot.decision, request.terms)
+    except remembering.NotOffered as error:
+        return NotOffered(str(error))
     return None
 
 
@@ -197,38 +250,44 @@ def _voted_before(request: ApprovalRequest, ballot: _Ballot, snapshot: Snapshot)
     mine, policy = ballot.approver, snapshot.policy
     for vote in request.votes.exclude(iss=mine.iss, sub=mine.sub):
         voter = Person.objects.filter(iss=vote.iss, sub=vote.sub).first()
-        if voter is not None and is_same_person(caller_of(voter, policy), mine, policy.config):
+        if voter is not None and is_same_person(mine, caller_of(voter, policy)):
             return "You voted on this request under another account of yours; each person counts once."
     return ""
 
 
-def _switched_off(approver: Caller) -> str:
-    """A token stays valid for a while after its holder was switched off here."""
+def switched_off(approver: Caller) -> str:
+    """Say that this account is switched off; a token stays valid for a while after that. Empty when it is not."""
     off = Person.objects.filter(iss=approver.iss, sub=approver.sub, is_active=False).exists()
     return "This account is switched off." if off else ""
 
 
 def _cast(request: ApprovalRequest, ballot: _Ballot, snapshot: Snapshot, now: datetime) -> Vote:
     approver = ballot.approver
-    _remember(approver, snapshot, now)
-    groups = sorted(approver.groups & request.quorum.groups)
+    remember_person(approver, snapshot, now)
+    # Also those that a later escalation will ask for: then this vote may fill a place that is there only then.
+    away = stood_for(request, approver)
+    groups = sorted((away or approver).groups & request.last_quorum.groups)
     vote, _ = Vote.objects.update_or_create(
         request=request,
         iss=approver.iss,
         sub=approver.sub,
         defaults={
             "display": approver.display[:200],
+            "on_behalf_of": away.key if away else "",
+            "on_behalf_display": away.display[:200] if away else "",
             "groups": groups,
             "decision": ballot.decision,
             "comment": ballot.comment,
+            "remember": remembering.kept(ballot.remember, ballot.decision, request.terms),
             "via": ballot.via,
+            "view": ballot.view or "",
             "at": now,
         },
     )
     return vote
 
 
-def _remember(approver: Caller, snapshot: Snapshot, now: datetime) -> None:
+def remember_person(approver: Caller, snapshot: Snapshot, now: datetime) -> None:
     """Keep who voted as a person, so that their standing can be looked at again when the call is claimed.
 
     Who votes in more groups than their last sign-in gives them came with a token, which is the issuer's newer word.
@@ -249,38 +308,48 @@ def _count(
 ) -> tuple[Outcome, Sequence[Event]]:
     """One deny denies; enough distinct people approve."""
     events = [voted]
+    taken = int((now - request.created_at).total_seconds() * 1000)
     live = Q(expires_at__gt=now)
     if ballot.decision == "deny":
         if move(request.pk, Status.PENDING, Status.DENIED, live, decided_at=now, ended_at=now):
-            events.append(approval_entry(request, "denied", snapshot, actor=voted.actor))
-    elif request.quorum.met(_approving(request)):
+            events.append(approval_entry(request, "denied", snapshot, actor=voted.actor, milliseconds=taken))
+    elif request.quorum.met(approving(request, snapshot)):
         execute_by = now + timedelta(seconds=request.terms["collect_within"])
         if move(request.pk, Status.PENDING, Status.APPROVED, live, decided_at=now, execute_by=execute_by):
-            events.append(approval_entry(request, "approved", snapshot, actor=voted.actor))
+            events.append(approval_entry(request, "approved", snapshot, actor=voted.actor, milliseconds=taken))
+            events.extend(grants.remember(request, snapshot, now))
     request.refresh_from_db()
     return Decided(request), events
 
 
-def _approving(request: ApprovalRequest) -> list[frozenset[str]]:
-    return [frozenset(vote.groups) for vote in request.votes.filter(decision="approve")]
-
-
 def _resolve(request: ApprovalRequest, ballot: _Ballot, snapshot: Snapshot) -> tuple[Outcome, Sequence[Event]]:
     """Somebody found out what an interrupted call did; the same call may be asked for again. Nothing is re-sent."""
-    actor = keys.actor(ballot.approver.key)
+    actor, shown = keys.actor(ballot.approver.key), proven(request, ballot.sign_in)
+    if away := stood_for(request, ballot.approver):
+        shown["on_behalf_of"] = keys.actor(away.key)
     # The kept answer said that nobody knows; it would be given to the next call of the same key.
     move(request.pk, Status.OUTCOME_UNKNOWN, Status.FAILED, result=None, result_until=None)
     request.refresh_from_db()
-    return Decided(request), [approval_entry(request, "resolved", snapshot, actor=actor, comment=ballot.comment)]
+    return Decided(request), [
+        approval_entry(
+            request, "resolved", snapshot, actor=actor, comment=ballot.comment, voter=ballot.approver, **shown
+        )
+    ]
 
 
-def _expire(request: ApprovalRequest, snapshot: Snapshot) -> tuple[Outcome, Sequence[Event]]:
+def expire(request: ApprovalRequest, snapshot: Snapshot) -> tuple[Outcome, Sequence[Event]]:
+    """End a pending request that somebody meets after its time; return that they are too late."""
     moved = move(request.pk, Status.PENDING, Status.EXPIRED, ended_at=database_now())
     request.refresh_from_db()
     return TooLate(request), [approval_entry(request, "expired", snapshot)] if moved else []
 
 
-def _supersede(request: ApprovalRequest, snapshot: Snapshot) -> tuple[Outcome, Sequence[Event]]:
+def is_outdated(request: ApprovalRequest, snapshot: Snapshot) -> bool:
+    """Say whether the rule that asked is gone or was changed."""
+    return snapshot.policy.fingerprint_of(request.terms["rules"], request.connection) != request.rule_fingerprint
+
+
+def supersede_outdated(request: ApprovalRequest, snapshot: Snapshot) -> tuple[Outcome, Sequence[Event]]:
     """The rule that asked is gone or was changed: the waiting call is judged afresh, this request is history."""
     moved = move(request.pk, Status.PENDING, Status.SUPERSEDED, ended_at=database_now())
     request.refresh_from_db()
@@ -297,15 +366,16 @@ def _record_refused_vote(runtime: Runtime, approval_id: str, ballot: _Ballot, re
 
 
 def cancel(runtime: Runtime, *, approval_id: str, caller: Caller) -> Decided | TooLate | NotFound:
-    """Withdraw a request that is still pending, for the one who asked or the person behind them."""
+    """Withdraw a request that has not begun to run, for the one who asked or the person behind them."""
 
     def work() -> tuple[Decided | TooLate | NotFound, Sequence[Event]]:
         request = ApprovalRequest.objects.filter(pk=approval_id).first()
         snapshot = runtime.policies.reload()
-        if request is None or not has_asked(request, caller, snapshot.policy.config):
+        if request is None or not has_asked(request, retied(caller, snapshot.policy)):
             return NotFound(), ()
         now = database_now()
         moved = move(request.pk, Status.PENDING, Status.CANCELLED, decided_at=now, ended_at=now)
+        moved = moved or move(request.pk, Status.APPROVED, Status.CANCELLED, ended_at=now)
         request.refresh_from_db()
         if not moved:
             return TooLate(request), ()
@@ -314,51 +384,3 @@ def cancel(runtime: Runtime, *, approval_id: str, caller: Caller) -> Decided | T
     outcome = runtime.journal.transact_now(work)
     runtime.waiting.hint([approval_id])
     return outcome
-
-
-def run_due(runtime: Runtime) -> int:
-    """Expire what nobody decided and lapse what nobody collected, by the database's clock; return how many.
-
-    Safe to run anywhere, at any time, twice: each row moves by compare-and-set.
-    """
-
-    def work() -> tuple[list[str], Sequence[Event]]:
-        now = database_now()
-        snapshot = runtime.policies.reload()
-        moved: list[str] = []
-        events: list[Event] = []
-        overdue = Q(status=Status.PENDING, expires_at__lte=now) | Q(status=Status.APPROVED, execute_by__lte=now)
-        for request in ApprovalRequest.objects.filter(overdue)[:SWEEP_BATCH]:
-            old = Status(request.status)
-            new = Status.EXPIRED if old is Status.PENDING else Status.LAPSED
-            if move(request.pk, old, new, overdue, ended_at=now):
-                moved.append(request.pk)
-                events.append(approval_entry(request, new.value, snapshot))
-        ApprovalRequest.objects.filter(result_until__lte=now, result__isnull=False).update(result=None)
-        return moved, events
-
-    moved = runtime.journal.transact_now(work) if _something_due() else []
-    runtime.waiting.hint(moved)
-    return len(moved)
-
-
-def _something_due() -> bool:
-    now = database_now()
-    overdue = Q(status=Status.PENDING, expires_at__lte=now) | Q(status=Status.APPROVED, execute_by__lte=now)
-    kept = Q(result_until__lte=now, result__isnull=False)
-    return bool(ApprovalRequest.objects.filter(overdue | kept).exists())
-
-
-def still_approved(request: ApprovalRequest, snapshot: Snapshot) -> bool:
-    """Say whether the people who approved may still decide, by their standing now; asked again at the claim."""
-    policy = snapshot.policy
-    entitled: list[Caller] = []
-    for vote in request.votes.filter(decision="approve"):
-        person = Person.objects.filter(iss=vote.iss, sub=vote.sub).first()
-        if person is None or not person.is_active:
-            continue
-        caller = caller_of(person, policy)
-        counted = any(is_same_person(caller, other, policy.config) for other in entitled)
-        if not counted and not may_decide(request, caller, policy):
-            entitled.append(caller)
-    return request.quorum.met([caller.groups & request.quorum.groups for caller in entitled])

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from django.db.models import Q
+
 from approvals.database import database_now
+from approvals.models import Person
 from approvals.policy import Caller, local_groups
 
 if TYPE_CHECKING:
+    from approvals.config.identity import Kind
     from approvals.config.schema import Config
-    from approvals.models import Person
     from approvals.policy import Policy
 
 
@@ -34,6 +37,21 @@ def caller_of(person: Person, policy: Policy) -> Caller:
     return bare.with_groups(groups)
 
 
+def caller_named(who: str, kind: Kind, groups: frozenset[str], policy: Policy) -> Caller:
+    """Return who a call is tried as: a known person (e-mail, name or iss|sub), an account, or nobody in particular.
+
+    `groups` are added to those that the policy gives them.
+    """
+    iss, _, sub = who.partition("|")
+    known = Person.objects.filter(Q(email=who) | Q(display=who) | Q(iss=iss, sub=sub)) if who else Person.objects.none()
+    person = known.order_by("created_at").first() if kind == "person" else None
+    if person is not None:
+        caller = caller_of(person, policy)
+        return caller.with_groups(caller.groups | groups)
+    caller = Caller(iss=iss, sub=sub, kind=kind, issuer=_issuer_name(iss, policy.config))
+    return caller.with_groups(local_groups(policy.config, caller) | groups)
+
+
 def _issuer_name(iss: str, config: Config) -> str:
     return next((issuer.name for issuer in config.issuers if issuer.issuer == iss), "")
 
@@ -47,13 +65,12 @@ def _issuer_groups(person: Person, config: Config) -> frozenset[str]:
 
 
 def roles_of(caller: Caller, policy: Policy) -> frozenset[str]:
-    """Return which of admin, auditor and approver this person is by their groups."""
+    """Return which of admin, auditor, operator and approver this person is by their groups."""
     if caller.kind != "person":
         return frozenset()
-    config = policy.config
-    roles = {"admin"} if caller.groups & set(config.roles.admin) else set()
-    if caller.groups & set(config.roles.auditor):
-        roles.add("auditor")
+    given = policy.config.roles
+    named = {"admin": given.admin, "auditor": given.auditor, "operator": given.operator}
+    roles = {role for role, groups in named.items() if caller.groups.intersection(groups)}
     if caller.groups & policy.deciding_groups:
         roles.add("approver")
     return frozenset(roles)

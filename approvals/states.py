@@ -9,7 +9,8 @@ pending ──► approved ──► executing ──► executed
    ├──► denied
    ├──► expired
    ├──► cancelled               the requester withdrew it
-   └──► superseded
+   ├──► superseded
+   └──► revoked                 the access under which it came has ended
 """
 
 from __future__ import annotations
@@ -41,6 +42,8 @@ TRANSITIONS: frozenset[tuple[Status, Status]] = frozenset(
         (Status.PENDING, Status.EXPIRED),
         (Status.PENDING, Status.CANCELLED),
         (Status.PENDING, Status.SUPERSEDED),
+        # The access under which the call came has ended.
+        (Status.PENDING, Status.REVOKED),
         (Status.APPROVED, Status.EXECUTING),
         (Status.APPROVED, Status.LAPSED),
         (Status.APPROVED, Status.REVOKED),

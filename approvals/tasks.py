@@ -4,11 +4,34 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from approvals import services
+from approvals import access, outbox, timers
+from approvals.masks import counting
 from approvals.runtime import runtime
+from approvals.senders import SENDERS
 
 
-@shared_task(name="approvals.run_due", acks_late=True)
+@shared_task(name="approvals.run_due", acks_late=True, reject_on_worker_lost=True)
 def run_due() -> int:
-    """Expire and lapse what is overdue; return how many requests moved."""
-    return services.run_due(runtime())
+    """Expire, lapse, remind and escalate what is due, end what lost its ground; return for how many requests."""
+    return timers.run_due(runtime()) + access.run_due(runtime())
+
+
+@shared_task(name="approvals.deliver", acks_late=True, reject_on_worker_lost=True)
+def deliver() -> int:
+    """Hand each message that is due to a task of its own, so that a channel that hangs delays no other."""
+    messages = outbox.due()
+    for message in messages:
+        deliver_one.apply_async((message,), expires=outbox.LEASE.total_seconds())
+    return len(messages)
+
+
+@shared_task(name="approvals.deliver_one", acks_late=True, reject_on_worker_lost=True)
+def deliver_one(message: str) -> bool:
+    """Send one message, if nobody else does."""
+    return outbox.deliver(runtime(), message, SENDERS)
+
+
+@shared_task(name="approvals.count_masking", acks_late=True, reject_on_worker_lost=True)
+def count_masking() -> int:
+    """Count what masking hid, from the record, on from where it stopped; return how many entries are left."""
+    return counting.count_up()

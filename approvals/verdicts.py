@@ -2,14 +2,34 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+from approvals.config.channels import Route
+from approvals.config.hints import Hints
 from approvals.config.identity import Kind
-from approvals.config.rules import Way
+from approvals.config.rules import Remember, Way
+from approvals.emergency import Emergency
+from approvals.matching import Globs
 from approvals.quorum import Quorum
+from approvals.timetable import Timetable
 
 Action = Literal["allow", "deny", "hold"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ties:
+    """The other accounts of a caller, as configuration and database know them at one moment."""
+
+    accounts: frozenset[str]
+    """The caller's own and those linked to it now: what gives a right looks here."""
+    refusing: frozenset[str]
+    """These, those of links that ended lately, and those of an equal verified address: what refuses looks here."""
+    addresses: frozenset[str]
+    """Keyed digests of the verified e-mail addresses of all of them."""
+    stands_in_for: tuple[Caller, ...] = ()
+    """People who are away and let the caller decide in their place at this moment, with their own ties; these stand in
+    for nobody."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,12 +46,21 @@ class Caller:
     run: tuple[tuple[str, str], ...] = ()
     """The run claims of a CI job, part of what an approval is bound to."""
     person: str | None = None
-    """`iss|sub` of the human being behind a CI job, where known."""
+    """`iss|sub` of the human being behind a CI job, where the configuration links it to another account."""
+    claims: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    """Of the claims that rules look at, each with its texts; none for a claim that the token has not."""
+    starter: str | None = None
+    """`iss|sub` of who started a CI job, as the token says; nobody may know whose account that is."""
     owned_by: tuple[str, ...] = ()
     """Local groups answerable for a CI identity."""
     display: str = ""
     email: str | None = None
     """Only ever a verified address."""
+    ties: Ties | None = field(default=None, repr=False, compare=False)
+    """Looked up where somebody decides, see `approvals.ties`; never of a caller of the data path."""
+
+    windows: tuple[Window, ...] = ()
+    """Where they have access for a while; empty until it was looked up."""
 
     @property
     def key(self) -> str:
@@ -44,6 +73,19 @@ class Caller:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Window:
+    """Access to one connection for a while, which people gave to one caller (and run) who asked for it."""
+
+    id: str
+    """Of the approved request."""
+    connection: str
+    tools: Globs = field(compare=False)
+    fingerprint: str
+    """Of the terms on which it was given; where the connection has others now, it opens nothing."""
+    ends_with_session: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
     """One MCP request to be judged: `name` is the tool, URI or prompt; `arguments` is parsed JSON."""
 
@@ -52,6 +94,8 @@ class Call:
     method: str
     name: str
     arguments: Any = None
+    hints: Hints = field(default_factory=dict)
+    """What the tool says of itself."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +112,17 @@ class ApprovalTerms:
     reason: Literal["optional", "required"]
     decide_in: tuple[Way, ...]
     mfa: Literal["optional", "required"]
+    delegation: Literal["allowed", "forbidden"]
     message: str
+    timetable: Timetable
+    notify: tuple[Route, ...] = ()
+    """Whom to tell; no part of what a decision is bound to."""
+    remember: Remember | None = None
+    """What an approver may remember at most."""
+    emergency: Emergency | None = None
+    """Who may approve alone in an emergency."""
+    reveal_to: frozenset[str] = frozenset()
+    """Which groups of approvers may see a hidden argument, for a reason."""
     fingerprint: str
     """Hex digest of the holding rules as written: equal fingerprints mean the same rules, unchanged."""
 
@@ -84,7 +138,13 @@ class ApprovalTerms:
             "reason": self.reason,
             "decide_in": list(self.decide_in),
             "mfa": self.mfa,
+            "delegation": self.delegation,
             "message": self.message,
+            "notify": [route.document() for route in self.notify],
+            **self.timetable.document(),
+            "remember": self.remember and self.remember.model_dump(mode="json"),
+            "break_glass": self.emergency and self.emergency.document(),
+            "reveal_to": sorted(self.reveal_to),
             "fingerprint": self.fingerprint,
         }
 
@@ -110,7 +170,7 @@ class Block(_Spoken):
 
     rule: str = ""
     message: str
-    reason: Literal["blocked", "forbidden", "reason_required"] = "blocked"
+    reason: Literal["blocked", "forbidden", "reason_required", "rate_limited", "tool_changed"] = "blocked"
     by: Literal["connection", "tool", "rule", "default"] = "rule"
     """connection: no access or no such connection (403, same text); tool: outside access.tools."""
 

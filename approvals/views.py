@@ -1,109 +1,72 @@
 """The pages of approvals.
 
-Inbox, detail, and the form post that decides. They only render; services decide.
+Detail, and the form posts that decide, withdraw, nudge and revoke; the inbox is next door. They only render.
 """
 
 from __future__ import annotations
 
-from typing import Any, Literal, cast
+from typing import TYPE_CHECKING, Literal, cast
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.db.models import Q, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_POST
 
-from approvals import services
-from approvals.cards import Card, Sheet
+from approvals import recall, services, unsent
+from approvals.cards import Card
 from approvals.database import database_now
-from approvals.models import ApprovalRequest, Person
+from approvals.models import Person
 from approvals.policy import Policy
-from approvals.reachability import unreachable_quorums
+from approvals.remembering import Wish
 from approvals.runtime import runtime
+from approvals.second_factor import SignIn
 from approvals.selectors import visible_to
-from approvals.standing import caller_of, roles_of
-from approvals.states import Status
+from approvals.sheet import Sheet
+from approvals.standing import caller_of
+from approvals.ties import tied
 from approvals.verdicts import Caller
 from sessions.journal import RecordUnavailable
 
-OPEN_SHOWN = 200
-PAGE = 50
-RECENT = 8
-SHOWS = {"mine": "Mine to decide", "asked": "I asked", "all": "Everything"}
-NOT_COUNTED = "The record cannot be written at the moment, so your decision was not counted. Please try again."
+if TYPE_CHECKING:
+    from approvals.config.rules import Scope
 
 
 def viewer(request: HttpRequest) -> tuple[Caller, Policy]:
     """Return the signed-in person as the current policy sees them, and that policy."""
     policy = runtime().policies.current.policy
-    return caller_of(cast("Person", request.user), policy), policy
+    return tied(caller_of(cast("Person", request.user), policy), policy), policy
 
 
-@require_GET
-@login_required
-def inbox(request: HttpRequest) -> HttpResponse:
-    """Show what waits for the viewer.
-
-    `show=asked` what they asked for, `show=all` everything they may see.
-    """
-    caller, policy = viewer(request)
-    show = request.GET.get("show", "mine")
-    if show not in SHOWS:
-        raise Http404
-    now = database_now()
-    rows = visible_to(caller, policy).prefetch_related("votes")
-    waiting = rows.filter(status=Status.PENDING, expires_at__gt=now).order_by("expires_at")[:OPEN_SHOWN]
-    pending = [Card(row, caller, policy, now) for row in waiting]
-    mine = [card for card in pending if not card.why_not and not card.approved_already]
-    context: dict[str, Any] = {"show": show, "shows": SHOWS, "mine": mine, "others": len(pending) - len(mine)}
-    if show == "mine":
-        recent = rows.exclude(status=Status.PENDING).order_by("-id")[:RECENT]
-        context |= {"cards": mine, "recent": [Card(row, caller, policy, now) for row in recent]}
-    else:
-        page = _page(rows.filter(_asked_by(caller)) if show == "asked" else rows, request)
-        cards = [Card(row, caller, policy, now) for row in page[:PAGE]]
-        context |= {"cards": cards, "before": page[PAGE - 1].pk if len(page) > PAGE else ""}
-    if roles_of(caller, policy) & {"admin", "approver"}:
-        context["gaps"] = unreachable_quorums(policy)
-    context["state"] = " ".join(card.state for card in [*context["cards"], *context.get("recent", [])])
-    return render(request, "approvals/inbox.html", context)
-
-
-def _asked_by(caller: Caller) -> Q:
-    return Q(requester_iss=caller.iss, requester_sub=caller.sub) | Q(requester_person=caller.key)
-
-
-def _page(rows: QuerySet[ApprovalRequest], request: HttpRequest) -> list[ApprovalRequest]:
-    if before := request.GET.get("before", ""):
-        rows = rows.filter(id__lt=before)
-    return list(rows.order_by("-id")[: PAGE + 1])
-
-
-def _sheet(request: HttpRequest, approval_id: str) -> Sheet:
+def sheet_of(request: HttpRequest, approval_id: str) -> Sheet:
     """Return the request if the viewer may see it; for everybody else there is none."""
     caller, policy = viewer(request)
     row = visible_to(caller, policy).prefetch_related("votes").filter(pk=approval_id).first()
     if row is None:
         raise Http404
-    return Sheet(row, caller, policy, database_now())
+    sheet = Sheet(row, caller, policy, database_now())
+    sheet.sign_in = SignIn.kept(request.session)
+    return sheet
 
 
 @require_GET
 @login_required
 def detail(request: HttpRequest, approval_id: str) -> HttpResponse:
     """Show one request: what, why, who, until when, and the two buttons for whom may press them."""
-    return render(request, "approvals/detail.html", {"sheet": _sheet(request, approval_id)})
+    sheet = sheet_of(request, approval_id)
+    return render(
+        request, "approvals/detail.html", {"sheet": sheet, "comment": unsent.kept(request.session, approval_id)}
+    )
 
 
 @require_POST
 @login_required
 def decide(request: HttpRequest, approval_id: str) -> HttpResponse:
     """Count the viewer's decision and go back to the page, which then shows what came of it."""
-    sheet = _sheet(request, approval_id)
+    sheet = sheet_of(request, approval_id)
     decision, version = request.POST.get("decision", ""), request.POST.get("version", "")
     if decision not in {"approve", "deny", "resolve"}:
-        return _again(request, sheet, 400, "Choose approve or deny.")
+        return again(request, sheet, 400, "Choose approve or deny.")
     try:
         outcome = services.decide(
             runtime(),
@@ -113,28 +76,52 @@ def decide(request: HttpRequest, approval_id: str) -> HttpResponse:
             comment=request.POST.get("comment", ""),
             via="dashboard",
             version=int(version) if version.isascii() and version.isdigit() else None,
+            # Who approves has seen what they approve; a denial is counted also from a page that does not say so.
+            view=request.POST.get("view", "" if decision == "approve" else None),
+            sign_in=sheet.sign_in,
+            remember=_wish(request.POST.get("remember", "")) if decision == "approve" else None,
         )
-    except RecordUnavailable:
-        return _again(request, sheet, 503, NOT_COUNTED)
+    except RecordUnavailable as error:
+        return again(request, sheet, 503, services.unrecorded(error))
     match outcome:
         case services.NotFound():
             raise Http404
-        case services.CommentMissing(reason):
-            return _again(request, sheet, 400, reason)
+        case services.CommentMissing(reason) | services.NotOffered(reason):
+            return again(request, sheet, 400, reason)
         case services.NotEligible(reason):
-            return _again(request, sheet, 403, reason)
-        case services.VersionMoved():
-            messages.warning(request, "Something changed while you looked at it. Look again, then decide.")
-        case services.TooLate(row):
-            standing = Card(row, sheet.caller, sheet.policy, sheet.now).label.lower()
-            messages.warning(request, f"Your decision came too late and was not counted: {standing}.")
-        case services.Decided() | services.Unchanged():
-            messages.success(request, "Your decision is counted and recorded.")
+            return again(request, sheet, 403, reason)
+    if isinstance(outcome, services.Decided | services.Unchanged):
+        unsent.forget(request.session, approval_id)
+    tone, text = told(outcome, sheet)
+    messages.add_message(request, messages.SUCCESS if tone == "go" else messages.WARNING, text)
     return redirect("approval", approval_id=approval_id)
 
 
-def _again(request: HttpRequest, sheet: Sheet, status: int, problem: str) -> HttpResponse:
-    context = {"sheet": sheet, "problem": problem, "comment": request.POST.get("comment", "")}
+def told(outcome: services.Outcome, card: Card) -> tuple[str, str]:
+    """Return what came of a decision as people are told it: how it looks, and a sentence."""
+    match outcome:
+        case services.Decided() | services.Unchanged():
+            return "go", "Your decision is counted and recorded."
+        case services.VersionMoved():
+            return "wait", "Something changed while you looked at it. Look again, then decide."
+        case services.TooLate(row):
+            standing = Card(row, card.caller, card.policy, card.now).label.lower()
+            return "wait", f"Your decision came too late and was not counted: {standing}."
+        case services.NotFound():
+            return "stop", "There is no such request."
+        case services.CommentMissing(reason) | services.NotEligible(reason) | services.NotOffered(reason):
+            return "stop", reason
+
+
+def _wish(scope: str) -> Wish | None:
+    """Return what the form asks to remember: as much as the rule allows of the scope that was chosen."""
+    return Wish(cast("Scope", scope)) if scope else None
+
+
+def again(request: HttpRequest, sheet: Sheet, status: int, problem: str) -> HttpResponse:
+    """Show the page once more, with what was wrong and what was written."""
+    said = {name: request.POST.get(name, "") for name in ("comment", "remember", "reason")}
+    context = {"sheet": sheet, "problem": problem, **said}
     return render(request, "approvals/detail.html", context, status=status)
 
 
@@ -142,16 +129,57 @@ def _again(request: HttpRequest, sheet: Sheet, status: int, problem: str) -> Htt
 @login_required
 def cancel(request: HttpRequest, approval_id: str) -> HttpResponse:
     """Withdraw the viewer's own request."""
-    sheet = _sheet(request, approval_id)
+    sheet = sheet_of(request, approval_id)
     try:
         outcome = services.cancel(runtime(), approval_id=approval_id, caller=sheet.caller)
-    except RecordUnavailable:
-        return _again(request, sheet, 503, NOT_COUNTED)
+    except RecordUnavailable as error:
+        return again(request, sheet, 503, services.unrecorded(error))
     match outcome:
         case services.NotFound():
-            return _again(request, sheet, 403, "Only the requester can withdraw a request.")
+            return again(request, sheet, 403, "Only the requester can withdraw a request.")
         case services.TooLate():
             messages.warning(request, "It is too late to withdraw this request.")
         case services.Decided():
             messages.success(request, "The request is withdrawn. Nothing was run.")
+    return redirect("approval", approval_id=approval_id)
+
+
+@require_POST
+@login_required
+def nudge(request: HttpRequest, approval_id: str) -> HttpResponse:
+    """Bring the viewer's own request to people's minds."""
+    sheet = sheet_of(request, approval_id)
+    try:
+        outcome = recall.nudge(runtime(), approval_id=approval_id, caller=sheet.caller)
+    except RecordUnavailable as error:
+        return again(request, sheet, 503, services.unrecorded(error))
+    match outcome:
+        case services.NotFound():
+            return again(request, sheet, 403, "Only the requester can do that.")
+        case recall.TooSoon(at):
+            messages.warning(request, f"They were asked a moment ago; you can do that again from {at:%H:%M} UTC on.")
+        case services.TooLate():
+            messages.warning(request, "It does not wait any more.")
+        case recall.Nudged():
+            messages.success(request, "Everybody who was told of it is asked to look.")
+    return redirect("approval", approval_id=approval_id)
+
+
+@require_POST
+@login_required
+def revoke(request: HttpRequest, approval_id: str) -> HttpResponse:
+    """Take an approval back before it runs."""
+    sheet = sheet_of(request, approval_id)
+    said = request.POST.get("comment", "")
+    try:
+        outcome = recall.revoke(runtime(), approval_id=approval_id, person=sheet.caller, comment=said, via="dashboard")
+    except RecordUnavailable as error:
+        return again(request, sheet, 503, services.unrecorded(error))
+    match outcome:
+        case services.NotEligible(reason):
+            return again(request, sheet, 403, reason)
+        case services.TooLate() | services.NotFound():
+            messages.warning(request, "It is too late to take the approval back.")
+        case services.Decided():
+            messages.success(request, "The approval is taken back. Nothing was run.")
     return redirect("approval", approval_id=approval_id)

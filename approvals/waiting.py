@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -30,12 +31,13 @@ class Waiting:
     """The waiters of one process, by approval id. Made in any thread, bound to the loop that starts it."""
 
     def __init__(self) -> None:
+        self.stopping = False  # nobody should wait any longer
         self._events: dict[str, set[asyncio.Event]] = {}
         self._versions: dict[str, int] = {}
+        self._callers: Counter[str] = Counter()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._task: asyncio.Task[None] | None = None
-        self._listeners: list[Callable[[tuple[str, ...]], Coroutine[None, None, None]]] = []
-        self._calls: set[asyncio.Task[None]] = set()
+        self._listeners: list[Callable[[Iterable[str] | None], None]] = []
 
     def start(self) -> None:
         """Begin the sweep on the running loop."""
@@ -49,9 +51,21 @@ class Waiting:
             await asyncio.gather(self._task, return_exceptions=True)
         self._loop = None
 
-    def listen(self, listener: Callable[[tuple[str, ...]], Coroutine[None, None, None]]) -> None:
-        """Call the listener with the ids of every hint, for pages that show them live."""
+    def listen(self, listener: Callable[[Iterable[str] | None], None]) -> None:
+        """Call the listener on the loop with the ids of every hint, for live pages; None stands for any of them."""
         self._listeners.append(listener)
+
+    def attend(self, approval_id: str) -> None:
+        """Note that one more caller of this process is on the line for this request."""
+        self._callers[approval_id] += 1
+
+    def unattend(self, approval_id: str) -> bool:
+        """Note that one caller is gone; say whether none is left."""
+        self._callers[approval_id] -= 1
+        if self._callers[approval_id] > 0:
+            return False
+        del self._callers[approval_id]
+        return True
 
     @contextmanager
     def watch(self, approval_id: str, version: int = 0) -> Iterator[asyncio.Event]:
@@ -74,20 +88,27 @@ class Waiting:
         loop, changed = self._loop, tuple(ids)
         if loop is None or loop.is_closed():
             return
-        loop.call_soon_threadsafe(self._wake, changed)
+        loop.call_soon_threadsafe(self.heard, changed)
 
-    def wake_all(self) -> None:
-        """Wake every waiter of this loop: the process is about to stop."""
-        self._wake(tuple(self._events))
-
-    def _wake(self, ids: tuple[str, ...]) -> None:
+    def heard(self, ids: Iterable[str]) -> None:
+        """Wake who waits for these requests. On the loop; ids that nobody waits for, or that are none, do no harm."""
         for approval_id in ids:
             for event in self._events.get(approval_id, ()):
                 event.set()
+        self._tell(ids)
+
+    def missed(self) -> None:
+        """Say on the loop that hints may have been lost: pages look now, and the sweep sees to the waiters anyway."""
+        self._tell(None)
+
+    def dismiss(self) -> None:
+        """Wake every waiter of this loop for the last time: the process is about to stop."""
+        self.stopping = True
+        self.heard(tuple(self._events))
+
+    def _tell(self, ids: Iterable[str] | None) -> None:
         for listener in self._listeners:
-            task = asyncio.ensure_future(listener(ids))
-            self._calls.add(task)  # the loop itself keeps only weak references
-            task.add_done_callback(self._calls.discard)
+            listener(ids)
 
     async def _sweep_forever(self) -> None:
         while True:
@@ -101,7 +122,8 @@ class Waiting:
                 log.warning("cannot look for decisions: %s", type(error).__name__)
                 continue
             self._versions.update({key: version for key, version in moved.items() if key in self._versions})
-            self._wake(tuple(moved))
+            if moved:
+                self.heard(tuple(moved))
 
     def _moved(self) -> dict[str, int]:
         """Return the newer versions of the waited-for requests that moved beyond what their waiters know."""
@@ -112,3 +134,13 @@ class Waiting:
         else:
             rows = rows.filter(id__gte=min(known), version__gt=min(known.values()))
         return {approval_id: version for approval_id, version in rows if version > known.get(approval_id, version)}
+
+
+async def happens(event: asyncio.Event, seconds: float) -> bool:
+    """Wait for an event, so many seconds at most; say whether it came."""
+    try:
+        async with asyncio.timeout(seconds):
+            await event.wait()
+    except TimeoutError:
+        return False
+    return True

@@ -28,10 +28,14 @@ class Child:
 
     def ask(self, **command: Any) -> Any:
         """Send a command and return the answer. Raises RuntimeError when the process ended or reports a fault."""
+        self.tell(**command)
+        return self.read()
+
+    def tell(self, **command: Any) -> None:
+        """Send a command; `read` gives its answer later."""
         assert self.process.stdin is not None
         self.process.stdin.write(orjson.dumps(command) + b"\n")
         self.process.stdin.flush()
-        return self.read()
 
     def read(self) -> Any:
         """Return the next line. Raises RuntimeError when there is none, or when it says what went wrong."""

@@ -1,17 +1,16 @@
 """The load: callers in closed loops, each on a connection of its own; every answer is checked.
 
-`python -m benchmarks.load` obeys lines of JSON: `calls`, `streams`, `hold`, `decide`, `leave`.
+`python -m benchmarks.load` obeys lines of JSON: `do` and the arguments of one of `DOERS`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import itertools
-import re
 import statistics
 import time
-from dataclasses import dataclass, field
-from datetime import datetime
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
@@ -19,25 +18,35 @@ import uvloop
 
 from benchmarks import messages
 from benchmarks.child import obey, say
+from benchmarks.holding import Held, decide_one, last_event, waiting
+from benchmarks.mixed import mixed
+from benchmarks.sessions import session_calls
 from benchmarks.wire import Connection, connect
 
-_APPROVAL = re.compile(rb"approval ([0-9a-f-]{36})")
 OPENING_AT_ONCE = 64
 _numbers = itertools.count(1_000_000)
 
 
 async def calls(
-    port: int, path: str, callers: int, seconds: float, text: str, verdict: str, authorization: str
+    port: int,
+    path: str,
+    callers: int,
+    seconds: float,
+    verdict: str,
+    authorization: str,
+    masked: bool,
+    tool: str = messages.CALL,
 ) -> dict[str, Any]:
     """Call for some seconds and return how many calls were answered, and the latencies in milliseconds."""
     connections = [await connect(port) for _ in range(callers)]
     latencies: list[float] = []
+    text = messages.expected(tool, masked)
     end = time.perf_counter() + seconds
 
     async def caller(connection: Connection) -> None:
         while (started := time.perf_counter()) < end:
             number = next(_numbers)
-            request = messages.request(port, path, messages.call(number), authorization=authorization)
+            request = messages.request(port, path, messages.call(number, tool), tool=tool, authorization=authorization)
             status, body = await connection.ask(request)
             latencies.append(time.perf_counter() - started)
             assert status == 200, (status, body[:300])
@@ -50,6 +59,16 @@ async def calls(
         for connection in connections:
             connection.close()
     return {"calls": len(latencies), "seconds": time.perf_counter() - started, **spread(latencies)}
+
+
+async def beside(port: int, path: str, seconds: float, authorization: str) -> dict[str, Any]:
+    """Call for small answers, one after the other, while a second caller does nothing but fetch large ones."""
+
+    async def one(tool: str) -> dict[str, Any]:
+        return await calls(port, path, 1, seconds, "allow", authorization, masked=True, tool=tool)
+
+    small, large = await asyncio.gather(one(messages.CALL), one(messages.LARGE))
+    return {"small": small, "large": large}
 
 
 @dataclass
@@ -79,25 +98,6 @@ async def streams(port: int, path: str, count: int, masked: bool, authorization:
     return {"events": count * messages.EVENTS, "first": statistics.median(firsts) * 1000}
 
 
-@dataclass
-class Held:
-    """One held call: its approval, and when its answer had come."""
-
-    connection: Connection
-    number: int
-    approval: str = ""
-    opened: asyncio.Event = field(default_factory=asyncio.Event)
-    answered: asyncio.Task[tuple[int, bytes]] | None = None
-    answered_at: float = 0.0
-    answered_on: float = 0.0  # by the wall clock, which is the database's too
-
-    def heard(self, chunk: bytes) -> None:
-        """Note the approval that the first sign of life names."""
-        if not self.approval and (found := _APPROVAL.search(chunk)):
-            self.approval = found.group(1).decode()
-            self.opened.set()
-
-
 _held: list[Held] = []
 
 
@@ -108,11 +108,7 @@ async def hold(port: int, path: str, count: int, authorization: str) -> dict[str
     async def opened() -> None:
         async with gate:
             held = Held(await connect(port), next(_numbers))
-            request = messages.request(port, path, messages.call(held.number), authorization=authorization)
-            held.answered = asyncio.create_task(_answer(held, request))
-            waiting = asyncio.create_task(held.opened.wait())
-            await asyncio.wait({held.answered, waiting}, return_when=asyncio.FIRST_COMPLETED)
-            assert held.approval, held.answered.result()
+            await waiting(held, port, path, authorization)
             _held.append(held)
 
     started = time.perf_counter()
@@ -120,43 +116,29 @@ async def hold(port: int, path: str, count: int, authorization: str) -> dict[str
     return {"seconds": time.perf_counter() - started}
 
 
-async def _answer(held: Held, request: bytes) -> tuple[int, bytes]:
-    answer = await held.connection.ask(request, held.heard)
-    held.answered_at, held.answered_on = time.perf_counter(), time.time()
-    return answer
-
-
 async def decide(port: int, count: int, authorization: str) -> dict[str, Any]:
-    """Approve some of the held calls one by one.
+    """Approve some of the held calls one by one, at whatever process has this port.
 
-    Returns, in milliseconds, the time from sending the decision to the approver's answer (`approver`) and to the
-    whole answer of the held call (`caller`), and to the latter from the decision as the database dates it
-    (`decided`).
+    Returns, in milliseconds, the time from sending the decision to the approver's answer (`approver`), and from the
+    decision as the database dates it to the call's arrival at the upstream (`run`), to the first byte at the held
+    caller (`first`) and to its whole answer (`decided`).
     """
     connection = await connect(port)
-    callers: list[float] = []
-    approvers: list[float] = []
-    decided: list[float] = []
+    times: dict[str, list[float]] = {"approver": [], "run": [], "first": [], "decided": []}
     for held in [_held.pop() for _ in range(count)]:
-        body = orjson.dumps({"decision": "approve"})
-        head = (
-            f"POST /api/v1/approvals/{held.approval}/decide/ HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\n"
-            f"content-type: application/json\r\nauthorization: {authorization}\r\n"
-            f"content-length: {len(body)}\r\n\r\n"
-        )
         started = time.perf_counter()
-        status, answer = await connection.ask(head.encode() + body)
-        approvers.append(time.perf_counter() - started)
-        assert status == 200, (status, answer[:300])
+        moment = await decide_one(connection, port, held, authorization)
+        times["approver"].append(time.perf_counter() - started)
         assert held.answered is not None
         _, events = await asyncio.wait_for(held.answered, 10)
-        callers.append(held.answered_at - started)
-        moment = datetime.fromisoformat(orjson.loads(answer)["decided_at"])
-        decided.append(held.answered_on - moment.timestamp())
-        messages.check(_last_event(events), held.number, messages.MASKED, "hold")
+        answer = last_event(events)
+        messages.check(answer, held.number, messages.MASKED, "hold")
+        times["run"].append(orjson.loads(answer)["result"]["_meta"][messages.ARRIVED] - moment)
+        times["first"].append(held.first_on - moment)
+        times["decided"].append(held.answered_on - moment)
         held.connection.close()
     connection.close()
-    return {"caller": spread(callers), "approver": spread(approvers), "decided": spread(decided)}
+    return {name: spread(values) for name, values in times.items()}
 
 
 async def leave() -> dict[str, Any]:
@@ -169,19 +151,28 @@ async def leave() -> dict[str, Any]:
     return {"left": len(answered)}
 
 
-def _last_event(body: bytes) -> bytes:
-    return [line[6:] for line in body.splitlines() if line.startswith(b"data: ")][-1]
-
-
 def spread(seconds: list[float]) -> dict[str, float]:
-    """Return median and 99th percentile in milliseconds."""
+    """Return median, 99th percentile and the longest in milliseconds."""
     ordered = sorted(seconds)
-    return {"p50": ordered[len(ordered) // 2] * 1000, "p99": ordered[len(ordered) * 99 // 100] * 1000}
+    places = {"p50": len(ordered) // 2, "p99": len(ordered) * 99 // 100, "most": len(ordered) - 1}
+    return {name: ordered[place] * 1000 for name, place in places.items()}
+
+
+DOERS: dict[str, Callable[..., Any]] = {
+    "calls": calls,
+    "session_calls": session_calls,
+    "beside": beside,
+    "streams": streams,
+    "hold": hold,
+    "decide": decide,
+    "leave": leave,
+    "mixed": mixed,
+}
 
 
 async def _main() -> None:
     say({"ready": True})
-    await obey({"calls": calls, "streams": streams, "hold": hold, "decide": decide, "leave": leave})
+    await obey(DOERS)
 
 
 if __name__ == "__main__":

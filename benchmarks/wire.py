@@ -11,6 +11,7 @@ class Connection(asyncio.Protocol):
     """One connection that asks one question at a time. Made by `connect`."""
 
     def __init__(self) -> None:
+        self.head = b""  # of the answer, in small letters
         self._transport: asyncio.Transport | None = None
         self._data = bytearray()
         self._body = bytearray()
@@ -59,8 +60,11 @@ class Connection(asyncio.Protocol):
         head = bytes(self._data[: end + 2]).lower()
         del self._data[: end + 4]
         self._status = int(head[9:12])
+        self.head = head
         if (at := head.find(b"\r\ncontent-length:")) >= 0:
             self._left = int(head[at + 17 : head.index(b"\r\n", at + 2)])
+        elif self._status in {202, 204} and b"chunked" not in head:
+            self._left = 0
         else:
             assert b"\r\ntransfer-encoding: chunked" in head, head
             self._chunked = True

@@ -18,8 +18,8 @@ import yaml
 
 from benchmarks.child import Child, child, pin
 from tests.gateway import Gateway, installation
-from tests.issuer import FakeIssuer
-from tests.people import ALICE, CONNECTION, DAVE, config_yaml
+from tests.issuer import CLIENT_ID, CLIENT_SECRET, FakeIssuer, running_issuer
+from tests.people import ALICE, CONNECTION, DAVE, config_yaml, register_people
 
 ISSUER = "https://id.example.com"
 UNMASKED, HELD = "unmasked", "held"
@@ -32,6 +32,8 @@ class World:
     """Everything that runs. `dave` and `alice` are values of an Authorization field."""
 
     gateway: Gateway
+    issuer: FakeIssuer
+    upstream: Child
     bare: Child
     load: Child
     dave: str
@@ -61,7 +63,14 @@ def fresh_installation(database: str) -> Iterator[Gateway]:
     os.environ["DATABASE_URL"] = database
     with (
         tempfile.TemporaryDirectory(prefix="holdgate-bench-") as folder,
-        installation(Path(folder), HOLDGATE_LOG_LEVEL="WARNING", BENCH_CREDENTIAL="upstream-" + "k" * 24) as gateway,
+        installation(
+            Path(folder),
+            HOLDGATE_LOG_LEVEL="WARNING",
+            HOLDGATE_MAX_HELD_PER_CALLER="0",
+            HOLDGATE_LOGIN_CORP_CLIENT_ID=CLIENT_ID,
+            HOLDGATE_LOGIN_CORP_CLIENT_SECRET=CLIENT_SECRET,
+            BENCH_CREDENTIAL="upstream-" + "k" * 24,
+        ) as gateway,
     ):
         yield gateway
 
@@ -69,15 +78,13 @@ def fresh_installation(database: str) -> Iterator[Gateway]:
 @contextlib.contextmanager
 def world(database: str) -> Iterator[World]:
     """Start the upstream, a bare pass-through, the real gateway and the load, each in a process of its own."""
-    issuer = FakeIssuer(ISSUER)
     with (
+        running_issuer() as issuer,
         fresh_installation(database) as gateway,
         child("benchmarks.upstream", core=LOAD_CORE) as upstream,
     ):
-        url = f"http://127.0.0.1:{upstream.hello['port']}/mcp"
-        keys = gateway.folder / "jwks.json"
-        keys.write_text(json.dumps(issuer.jwks()), encoding="utf-8")
-        gateway.configure(configuration(url, keys))
+        url = upstream_url(upstream)
+        gateway.configure(configuration(issuer.url, url))
         gateway.start()
         assert gateway.process is not None
         pin(gateway.process.pid, TARGET_CORE)
@@ -85,21 +92,29 @@ def world(database: str) -> Iterator[World]:
             child("benchmarks.passthrough", url, core=TARGET_CORE) as bare,
             child("benchmarks.load", core=LOAD_CORE) as load,
         ):
-            dave, alice = DAVE.bearer(issuer, lifetime=7200), ALICE.bearer(issuer, lifetime=7200)
-            yield World(gateway, bare, load, dave, alice)
+            register_people(issuer)
+            yield World(gateway, issuer, upstream, bare, load, *bearers(issuer))
 
 
-def configuration(upstream_url: str, keys: Path) -> str:
+def upstream_url(upstream: Child) -> str:
+    """Return the address of an upstream of the benchmarks."""
+    return f"http://127.0.0.1:{upstream.hello['port']}/mcp"
+
+
+def bearers(issuer: FakeIssuer) -> tuple[str, str]:
+    """Return the Authorization fields of Dave, who calls, and of Alice, who decides."""
+    return DAVE.bearer(issuer, lifetime=7200), ALICE.bearer(issuer, lifetime=7200)
+
+
+def configuration(issuer: str, upstream: str) -> str:
     """Return the policy of the tests' cast with three connections to the upstream."""
-    document: dict[str, Any] = yaml.safe_load(config_yaml(ISSUER, upstream_url))
-    for issuer in document["issuers"]:
-        issuer["jwks_uri"] = f"file:{keys}"
+    document: dict[str, Any] = yaml.safe_load(config_yaml(issuer, upstream))
     orders = document["connections"][CONNECTION]
     orders["credential"] = {"header": "Authorization", "prefix": "Bearer ", "value": "env:BENCH_CREDENTIAL"}
     document["connections"][UNMASKED] = {key: value for key, value in orders.items() if key != "credential"}
     approval = {"require": {"any_of": [{"groups": ["dba"], "count": 1}]}, "expires_after": "30m"}
     held = {"default": "hold", "default_approval": approval, "wait": {"default": "15m"}}
-    document["connections"][HELD] = {**orders, **held}
+    document["connections"][HELD] = {**orders, **held, "url": upstream.replace("/mcp", "/held")}
     for rule in document["masking"]:
         rule["connections"] = [CONNECTION, HELD]
     return json.dumps(document)  # JSON is YAML, and knows no aliases

@@ -31,6 +31,7 @@ def _route(route: str, application: Any) -> Any:
 
 
 gateway = build_gateway()
+websocket = AuthMiddlewareStack(URLRouter([_route("ws/inbox/", InboxConsumer.as_asgi())]))
 
 application = Lifespan(
     ProtocolTypeRouter(
@@ -43,7 +44,7 @@ application = Lifespan(
                     re_path(r"", _any(pages)),
                 ]
             ),
-            "websocket": AuthMiddlewareStack(URLRouter([_route("ws/inbox/", InboxConsumer.as_asgi())])),
+            "websocket": websocket,
         }
     ),
     gateway,

@@ -15,6 +15,7 @@ from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from rest_framework.authentication import BaseAuthentication, SessionAuthentication
 from rest_framework.exceptions import AuthenticationFailed
 
+from approvals import known
 from approvals.models import Person
 from approvals.runtime import runtime
 from approvals.standing import caller_of
@@ -37,13 +38,17 @@ class Bearer:
 
 
 class BearerAuthentication(BaseAuthentication):
-    """`Authorization: Bearer …`, checked by the same identity as a call. Expiry is judged on arrival."""
+    """`Authorization: Bearer …`, checked by the same identity as a call; not of people who were deactivated here.
+
+    Expiry is judged on arrival.
+    """
 
     def authenticate(self, request: Request) -> tuple[Bearer, Caller] | None:
         """Return user and caller; None without the header. Raises AuthenticationFailed."""
         authorization = request.headers.get("Authorization")
         if authorization is None:
             return None
+        known.token_in_use.set(authorization.rpartition(" ")[2])
         policy = runtime().policies.reload().policy  # another process may have published it
         # A request that waits is rendered again later; its token counts as of its arrival.
         arrived = request.META.setdefault("holdgate.arrived", time.time())
@@ -51,6 +56,8 @@ class BearerAuthentication(BaseAuthentication):
             caller = async_to_sync(identity().authenticate)(authorization, connection=None, policy=policy, now=arrived)
         except TokenRejected as rejected:
             raise AuthenticationFailed(rejected.message, code="unauthenticated") from rejected
+        if Person.objects.filter(iss=caller.iss, sub=caller.sub, is_active=False).exists():
+            raise AuthenticationFailed("This account is switched off.", code="unauthenticated")
         return Bearer(caller), caller
 
     def authenticate_header(self, request: Request) -> str:

@@ -36,6 +36,20 @@ def parse(url: str) -> dict[str, Any]:
     raise ImproperlyConfigured(msg)
 
 
+def direct(database: dict[str, Any], url: str) -> dict[str, Any]:
+    """Return what differs from `database` on the way past its pooler; nothing when no address is given for it.
+
+    Raises ImproperlyConfigured when either is not PostgreSQL.
+    """
+    if not url:
+        return {}
+    found = parse(url)
+    if not found["ENGINE"] == database["ENGINE"] == "django.db.backends.postgresql":
+        msg = "DATABASE_DIRECT_URL goes with a DATABASE_URL of PostgreSQL, and must be one itself"
+        raise ImproperlyConfigured(msg)
+    return found
+
+
 def _sqlite(path: str) -> dict[str, Any]:
     return {
         "ENGINE": "django.db.backends.sqlite3",

@@ -12,6 +12,8 @@ from pathlib import Path
 
 from django.core.exceptions import ImproperlyConfigured
 
+from approvals import known
+
 
 @dataclass(frozen=True)
 class Setting:
@@ -24,6 +26,7 @@ class Setting:
 
 
 REGISTRY: dict[str, Setting] = {}
+_LOGIN, _CLIENT_SECRET = "HOLDGATE_LOGIN_", "CLIENT_SECRET"
 
 
 def _read(name: str, default: str, help_text: str, *, secret: bool = False) -> str:
@@ -43,8 +46,13 @@ def text(name: str, default: str, help_text: str) -> str:
 
 
 def secret(name: str, help_text: str) -> str:
-    """Return a secret from NAME or from the file that NAME_FILE names; empty when neither is set."""
-    return _read(name, "", help_text, secret=True)
+    """Return a secret from NAME or from the file that NAME_FILE names; empty when neither is set.
+
+    From now on it is hidden wherever it appears.
+    """
+    value = _read(name, "", help_text, secret=True)
+    known.remember_setting(value)
+    return value
 
 
 def flag(name: str, default: bool, help_text: str) -> bool:
@@ -71,6 +79,15 @@ def number(name: str, default: float, help_text: str, *, minimum: float = 0) -> 
     return parsed
 
 
+def choice(name: str, default: str, help_text: str, choices: tuple[str, ...]) -> str:
+    """Return one of the choices; anything else is an error."""
+    value = _read(name, default, help_text).strip().lower() or default
+    if value not in choices:
+        msg = f"{name} must be one of {', '.join(choices)}, not {value!r}."
+        raise ImproperlyConfigured(msg)
+    return value
+
+
 def words(name: str, default: str, help_text: str) -> list[str]:
     """Return a comma-separated list without empty entries."""
     return [word.strip() for word in _read(name, default, help_text).split(",") if word.strip()]
@@ -81,10 +98,20 @@ def of_issuer(issuer: str, part: str) -> str:
 
     A family of secrets, one for each issuer of the configuration; so it is documented once and not registered.
     """
-    name = f"HOLDGATE_LOGIN_{issuer.upper().replace('-', '_')}_{part}"
+    name = f"{_LOGIN}{issuer.upper().replace('-', '_')}_{part}"
     value = _read(name, "", "", secret=True)
     del REGISTRY[name]
+    if part == _CLIENT_SECRET:
+        known.remember(value)
     return value
+
+
+def learn_client_secrets() -> None:
+    """Hide the client secrets of all issuers that the environment names, also of those where nobody signed in yet."""
+    names = [name.removesuffix("_FILE") for name in os.environ if name.startswith(_LOGIN)]
+    for name in names:
+        if name.endswith(f"_{_CLIENT_SECRET}"):
+            of_issuer(name.removeprefix(_LOGIN).removesuffix(f"_{_CLIENT_SECRET}"), _CLIENT_SECRET)
 
 
 def settings_digest() -> str:

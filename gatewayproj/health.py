@@ -10,6 +10,7 @@ from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, HttpResponse, JsonResponse
 
+from approvals.notices.health import broken_routes
 from approvals.reachability import unreachable_quorums
 from approvals.runtime import runtime
 from sessions.journal import RecordUnavailable
@@ -29,34 +30,42 @@ def healthz(request: HttpRequest) -> HttpResponse:
 
 
 def readyz(request: HttpRequest) -> JsonResponse:
-    """Answer 200 when every check holds, else 503. Quorum gaps are told and do not count: calls are still held."""
+    """Answer 200 when every check holds, else 503.
+
+    Quorum gaps and broken routes are told and do not count: calls are still held, and the dashboard shows them. So is a
+    log that is not extended: calls are recorded.
+    """
     checks = {name: _outcome(check) for name, check in _CHECKS.items()}
     ready = all(outcome == "ok" for outcome in checks.values())
     body = {
         "ready": ready,
         "checks": checks,
+        "signing": _signing(),
         "quorum": _gaps.of(runtime().policies.current.policy) if ready else [],
+        "routes": _routes.of(runtime().policies.current.policy) if ready else [],
     }
     return JsonResponse(body, status=200 if ready else 503)
 
 
-class _Gaps:
-    """What was found of the quorums, for a while: it takes a look at everybody, and anybody may ask."""
+class _Told:
+    """What was found of a policy, for a while: the look is dear, and anybody may ask."""
 
-    def __init__(self) -> None:
+    def __init__(self, look: Callable[[Policy], list[str]]) -> None:
+        self._look = look
         self._found: list[str] = []
         self._of: Policy | None = None
         self._until = 0.0
 
     def of(self, policy: Policy) -> list[str]:
-        """Return one sentence for each hold that nobody could decide."""
+        """Return one sentence for each finding."""
         if self._of is not policy or time.monotonic() >= self._until:
-            self._found, self._of = unreachable_quorums(policy), policy
+            self._found, self._of = self._look(policy), policy
             self._until = time.monotonic() + GAPS_SECONDS
         return self._found
 
 
-_gaps = _Gaps()
+_gaps = _Told(unreachable_quorums)
+_routes = _Told(lambda policy: broken_routes(policy.config, brief=True))
 
 
 def _outcome(check: Callable[[], str]) -> str:
@@ -96,6 +105,14 @@ def _recording() -> str:
         journal.transact_now(lambda: (None, ()))
         if time.monotonic() - started > settings.RECORD_TIMEOUT:
             return "the record does not commit"
+    return "ok"
+
+
+def _signing() -> str:
+    """Say whether this process could sign the log, or leaves it to another. What is wrong stands in its log."""
+    sequencer = runtime().sequencer
+    if sequencer is not None and sequencer.error:
+        return "the log is not extended; this process's log says why"
     return "ok"
 
 

@@ -8,7 +8,9 @@ import sys
 from datetime import UTC, datetime
 from typing import Any
 
+from approvals import known
 from masking.engine import Engine
+from masking.literals import Literals
 from masking.rules import MaskingRule
 
 # What no log line may hold, whatever the policy says: these are hidden even before a policy is known.
@@ -23,7 +25,8 @@ class _Masked(logging.Formatter):
         text = record.getMessage()
         if record.exc_info:
             text = f"{text}\n{self.formatException(record.exc_info)}"
-        return _MASKER.text(text)
+        token = known.token_in_use.get()
+        return _MASKER.text(text, literals=Literals(known.literals(), (token,) if token else ()))
 
 
 class JsonLines(_Masked):

@@ -6,6 +6,7 @@ thread for as long as an asynchronous view below it waits.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,9 @@ from whitenoise.middleware import WhiteNoiseMiddleware
 
 from approvals.origins import Own, host_allowed, origin_allowed
 
-ANY_HOST = frozenset({"/healthz", "/readyz"})
+ANY_HOST = frozenset({"/healthz", "/readyz", "/metrics"})
+# Identity providers have the browser post their answers here. No cookie of ours comes with that.
+FROM_ELSEWHERE = re.compile(r"/sign-in/saml/[a-z0-9-]+/acs/")
 POLICY = "; ".join(
     (
         "default-src 'none'",
@@ -104,6 +107,8 @@ def _refusal(request: HttpRequest) -> HttpResponse | None:
     own = Own(settings.PUBLIC_URL, settings.EXTRA_HOSTS)
     if not host_allowed(host, own):
         return HttpResponse(render_to_string("421.html"), status=421)
+    if FROM_ELSEWHERE.fullmatch(request.path_info):
+        return None
     if origin is not None and not origin_allowed(origin, host, own):
         return HttpResponse(render_to_string("403.html"), status=403)
     return None

@@ -11,22 +11,33 @@ from __future__ import annotations
 import hmac
 import logging
 import time
+from base64 import b64encode
 from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import quote, urlencode
 
-from django.conf import settings
 from django.core.exceptions import SuspiciousOperation
 from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import render
+from django.shortcuts import redirect
 from django.urls import reverse
-from django.utils import timezone
 from mozilla_django_oidc.auth import OIDCAuthenticationBackend
 from mozilla_django_oidc.views import OIDCAuthenticationCallbackView, OIDCAuthenticationRequestView
 
 from approvals.backends import PersonBackend
 from approvals.models import Person
 from approvals.runtime import runtime
-from gatewayproj.provider import Client, Provider, SignInFailed, client_of, document, fetch, provider
-from proxy.claims import caller_of
+from gatewayproj.arrival import absolute, arrived, failed, open_session
+from gatewayproj.browser_sessions import AtProvider
+from gatewayproj.provider import (
+    BY_HEADER,
+    TAKES_CLAIMS,
+    Client,
+    Provider,
+    SignInFailed,
+    client_of,
+    document,
+    fetch,
+    provider,
+)
 from proxy.tokens import (
     SignedClaims,
     TokenRejected,
@@ -36,13 +47,17 @@ from proxy.tokens import (
     read_token,
     verify_signature,
 )
+from sessions.journal import RecordUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from approvals.config.schema import Issuer
+
 log = logging.getLogger("holdgate.sign_in")
 
-FAILED = "The sign-in did not work. Please try again; if it keeps failing, the gateway's log says why."
+# An identity token with very many groups makes an address that providers and proxies refuse.
+LONGEST_HINT = 4000
 
 
 def _found(name: str) -> tuple[Provider, Client]:
@@ -63,13 +78,7 @@ def _callback_address(request: HttpRequest, issuer: str) -> str:
 
     A path for each keeps an answer of one from being taken for another's.
     """
-    path = reverse("oidc_authentication_callback", kwargs={"issuer": issuer})
-    return f"{settings.PUBLIC_URL}{path}" if settings.PUBLIC_URL else request.build_absolute_uri(path)
-
-
-def failed(request: HttpRequest, status: int = 403) -> HttpResponse:
-    """Show the page of a sign-in that did not work."""
-    return render(request, "sign_in.html", {"problem": FAILED, "issuers": [], "failed": True}, status=status)
+    return absolute(request, reverse("oidc_authentication_callback", kwargs={"issuer": issuer}))
 
 
 class Start(OIDCAuthenticationRequestView):  # type: ignore[misc] # the library has no types
@@ -81,19 +90,25 @@ class Start(OIDCAuthenticationRequestView):  # type: ignore[misc] # the library 
 
     def get(self, request: HttpRequest, issuer: str) -> HttpResponse:
         """Redirect with state, nonce and PKCE challenge; all three are kept in the session."""
-        place, client = _found(issuer)
+        self.place, client = _found(issuer)
         self.OIDC_RP_CLIENT_ID = client.id
         self.callback = _callback_address(request, issuer)
         try:
-            self.OIDC_OP_AUTH_ENDPOINT = place.endpoint("authorization_endpoint")
+            self.OIDC_OP_AUTH_ENDPOINT = self.place.endpoint("authorization_endpoint")
         except SignInFailed as error:
             log.warning("sign-in with %s: %s", issuer, error)
             return failed(request, 503)
         return cast("HttpResponse", super().get(request))
 
     def get_extra_params(self, request: HttpRequest) -> dict[str, str]:
-        """Return what replaces the library's own parameters."""
-        return {"redirect_uri": self.callback}
+        """Return what replaces the library's own parameters, and what asks for a fresh sign-in with all factors."""
+        if "fresh" not in request.GET:
+            return {"redirect_uri": self.callback}
+        wanted = " ".join(self.place.issuer.factors.ask)
+        asked = {"acr_values": wanted} if wanted else {}
+        if self.place.endpoint(TAKES_CLAIMS):
+            asked["claims"] = '{"id_token": {"auth_time": {"essential": true}, "amr": null, "acr": null}}'
+        return {"redirect_uri": self.callback, "prompt": "login", "max_age": "0", **asked}
 
 
 class Callback(OIDCAuthenticationCallbackView):  # type: ignore[misc] # the library has no types
@@ -103,16 +118,28 @@ class Callback(OIDCAuthenticationCallbackView):  # type: ignore[misc] # the libr
         """Sign the person in and go where they wanted to, or show that it did not work."""
         try:
             self._check_sender(request, issuer)
+            if "error" in request.GET:  # the library would sign out whoever follows a link to here
+                raise SignInFailed("the provider refused")
             return cast("HttpResponse", super().get(request))
         except (SuspiciousOperation, SignInFailed, TokenRejected) as error:
             log.warning("sign-in with %s: %s", issuer, getattr(error, "detail", error))
             return failed(request)
+        except RecordUnavailable as error:
+            log.warning("sign-in with %s: the record is not available: %s", issuer, error)
+            return failed(request, 503)
 
     def _check_sender(self, request: HttpRequest, issuer: str) -> None:
         """An answer that names its sender (RFC 9207) must name the issuer that was asked."""
         place, _ = _found(issuer)
-        if request.GET.get("iss", place.issuer.issuer) != place.issuer.issuer:
+        unnamed = "" if place.names_itself else place.issuer.issuer
+        if request.GET.get("iss", unnamed) != place.issuer.issuer:
             raise SignInFailed("the answer is of another issuer")
+
+    def login_success(self) -> HttpResponse:
+        """Begin a session under a new key, also where the same person signed in before."""
+        wanted = self.success_url  # of the session that another person may have had here, and that ends now
+        open_session(self.request, self.user, *self.request.arrival)
+        return redirect(wanted)
 
     def login_failure(self) -> HttpResponse:
         log.warning("sign-in failed: the issuer refused, or the session holds no state")
@@ -139,8 +166,15 @@ class Backend(PersonBackend, OIDCAuthenticationBackend):  # type: ignore[misc] #
 
     def get_token(self, payload: dict[str, str]) -> dict[str, Any]:
         """Exchange the code for tokens (RFC 6749 §4.1.3, RFC 7636 §4.5). Raises SignInFailed."""
-        form = {**payload, "redirect_uri": self.callback}
-        found = document(fetch("POST", self.provider.endpoint("token_endpoint"), data=form))
+        form, secret = {**payload, "redirect_uri": self.callback}, payload["client_secret"]
+        headers = {}
+        if not secret:  # a public client, which PKCE alone protects
+            del form["client_secret"]
+        elif self.provider.endpoint(BY_HEADER):
+            del form["client_id"], form["client_secret"]
+            pair = f"{quote(payload['client_id'], safe='')}:{quote(secret, safe='')}"  # RFC 6749 §2.3.1
+            headers["Authorization"] = f"Basic {b64encode(pair.encode()).decode()}"
+        found = document(fetch("POST", self.provider.endpoint("token_endpoint"), data=form, headers=headers))
         if not isinstance(found.get("id_token"), str):
             raise SignInFailed("the provider sent no identity token")
         return found
@@ -164,35 +198,41 @@ class Backend(PersonBackend, OIDCAuthenticationBackend):  # type: ignore[misc] #
 
     def get_or_create_user(self, access_token: str | None, id_token: str, payload: SignedClaims) -> Person:
         """Return the person of these claims, brought up to date."""
-        claims = self._completed(payload, access_token)
-        issuer, config = self.provider.issuer, runtime().policies.current.policy.config
-        caller = caller_of(claims, issuer, config)
-        if caller.kind != "person":
-            raise SignInFailed("the account belongs to an agent or a CI job")
-        now = timezone.now()
-        person = Person.objects.seen(
-            iss=caller.iss,
-            sub=caller.sub,
-            email=caller.email or "",
-            display=caller.display,
-            issuer_groups=sorted(group for group in caller.groups if group.startswith(f"{issuer.name}/")),
-            issuer_groups_at=now,
-            last_seen_at=now,
-        )
-        if not person.is_active:
-            raise SignInFailed("the account is deactivated")
+        issuer = self.provider.issuer
+        person = arrived(self._completed(payload, access_token), issuer)
+        cast("Any", self.request).arrival = AtProvider(issuer.name, id_token), payload
         return person
 
     def _completed(self, claims: SignedClaims, access_token: str | None) -> SignedClaims:
         """Add what only the userinfo endpoint says, if it speaks of the same subject (Core §5.3.2)."""
         address = self.provider.endpoint("userinfo_endpoint")
-        wanted = {"email", self.provider.issuer.groups_claim or "email"}
+        issuer = self.provider.issuer
+        wanted = {"email", issuer.groups_claim or "email", *issuer.account_claims}
         if not address or not access_token or wanted <= claims.keys():
             return claims
         more = document(fetch("GET", address, headers={"Authorization": f"Bearer {access_token}"}))
         if more.get("sub") != claims["sub"]:
             raise SignInFailed("userinfo is about somebody else")
         return SignedClaims({**more, **cast("Mapping[str, Any]", claims)})
+
+
+def end_session_address(issuer: Issuer, where: AtProvider, request: HttpRequest) -> str:
+    """Return where the browser goes to be signed out at the provider too (RP-Initiated Logout 1.0 §2).
+
+    Empty when the provider has no such place, cannot be asked, or is not ours any more.
+    """
+    client = client_of(issuer)
+    if client is None:
+        return ""
+    try:
+        address = provider(issuer).endpoint("end_session_endpoint")
+    except SignInFailed as error:
+        log.warning("sign-out at %s: %s", where.issuer, error)
+        return ""
+    query = {"client_id": client.id, "post_logout_redirect_uri": absolute(request, reverse("sign-in"))}
+    if len(where.hint) <= LONGEST_HINT:
+        query["id_token_hint"] = where.hint
+    return f"{address}{'&' if '?' in address else '?'}{urlencode(query)}" if address else ""
 
 
 def _same(given: object, expected: object) -> bool:

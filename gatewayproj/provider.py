@@ -21,11 +21,19 @@ from gatewayproj import env
 from proxy.jwks import MAX_DOCUMENT_BYTES, Keys, PublicKey, checked_url, parse_keys
 
 if TYPE_CHECKING:
-    from approvals.config.schema import Config, Issuer
+    from approvals.config.schema import Issuer
 
 FRESH_SECONDS = 600.0
 RETRY_SECONDS = 30.0
-ENDPOINTS = ("authorization_endpoint", "token_endpoint", "jwks_uri", "userinfo_endpoint")
+ENDPOINTS = ("authorization_endpoint", "token_endpoint", "jwks_uri", "userinfo_endpoint", "end_session_endpoint")
+# In the discovery document of who names themselves in every answer (RFC 9207 §3).
+NAMES_ITSELF = "authorization_response_iss_parameter_supported"
+# Single claims can be asked for (Core §5.5).
+TAKES_CLAIMS = "claims_parameter_supported"
+# How clients show at the token endpoint who they are; the first is what is meant when nothing is said (Discovery §3).
+SHOWN_BY = "token_endpoint_auth_methods_supported"
+BY_HEADER = "client_secret_basic"
+CHUNK_BYTES = 16 * 1024
 
 
 class SignInFailed(Exception):
@@ -42,15 +50,10 @@ class Client:
 
 def client_of(issuer: Issuer) -> Client | None:
     """Return our client at an issuer with `login: true`; None when it has none and so gets no button."""
-    if not issuer.login:
+    if not issuer.login or issuer.saml is not None:
         return None
     client = Client(env.of_issuer(issuer.name, "CLIENT_ID"), env.of_issuer(issuer.name, "CLIENT_SECRET"))
     return client if client.id else None
-
-
-def login_issuers(config: Config) -> list[Issuer]:
-    """Return the issuers at which people can sign in."""
-    return [issuer for issuer in config.issuers if client_of(issuer)]
 
 
 @dataclass(slots=True)
@@ -72,6 +75,11 @@ class Provider:
                 self._endpoints = _discover(self.issuer)
                 self._endpoints_until = time.monotonic() + FRESH_SECONDS
             return self._endpoints.get(name, "")
+
+    @property
+    def names_itself(self) -> bool:
+        """Whether every answer of it must name it. Raises SignInFailed."""
+        return bool(self.endpoint(NAMES_ITSELF))
 
     def key(self, kid: str | None, algorithm: str) -> PublicKey:
         """Return the key that a token names; an unknown `kid` asks the issuer again, at most every 30
@@ -111,6 +119,12 @@ def _discover(issuer: Issuer) -> dict[str, str]:
     for address in endpoints.values():
         if address.startswith("http:") and not issuer.issuer.startswith("http:"):
             raise SignInFailed("the discovery document names an address without https")
+        if not address.isascii() or not address.isprintable() or " " in address:
+            raise SignInFailed("the discovery document names an address that is none")
+    endpoints |= {flag: "true" for flag in (NAMES_ITSELF, TAKES_CLAIMS) if found.get(flag) is True}
+    methods = found.get(SHOWN_BY, [BY_HEADER])
+    if isinstance(methods, list) and BY_HEADER in methods:
+        endpoints[BY_HEADER] = "true"
     if missing := {"authorization_endpoint", "token_endpoint", "jwks_uri"} - endpoints.keys():
         msg = f"the discovery document lacks {', '.join(sorted(missing))}"
         raise SignInFailed(msg)
@@ -120,14 +134,15 @@ def _discover(issuer: Issuer) -> dict[str, str]:
 def fetch(method: str, address: str, **arguments: Any) -> bytes:
     """Return the body of the provider's answer.
 
-    No redirects, OIDC_TIMEOUT seconds. Raises SignInFailed unless 200.
+    No redirects, OIDC_TIMEOUT seconds for all of it. Raises SignInFailed unless 200.
     """
+    until = time.monotonic() + settings.OIDC_TIMEOUT
     try:
         checked_url(address)
         with requests.request(
             method, address, timeout=settings.OIDC_TIMEOUT, allow_redirects=False, stream=True, **arguments
         ) as response:
-            body: bytes = response.raw.read(MAX_DOCUMENT_BYTES + 1, decode_content=True)
+            body = _read(response, until)
             status = response.status_code
     except (ValueError, OSError, HTTPError) as error:  # the exceptions of requests are OSErrors
         msg = f"the provider cannot be reached: {type(error).__name__}"
@@ -135,6 +150,19 @@ def fetch(method: str, address: str, **arguments: Any) -> bytes:
     if status != requests.codes.ok or len(body) > MAX_DOCUMENT_BYTES:
         msg = f"the provider answered {status} with {len(body)} bytes"
         raise SignInFailed(msg)
+    return body
+
+
+def _read(response: requests.Response, until: float) -> bytes:
+    """Read up to the size limit. Raises TimeoutError: who sends a byte now and then would keep us for ever."""
+    body = b""
+    while len(body) <= MAX_DOCUMENT_BYTES:
+        if time.monotonic() > until:
+            raise TimeoutError
+        chunk = response.raw.read1(CHUNK_BYTES, decode_content=True)
+        if not chunk:
+            break
+        body += chunk
     return body
 
 

@@ -6,7 +6,9 @@ import hashlib
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from gatewayproj import databases, env, keys, log, version
+from approvals import known
+from approvals.states import Status
+from gatewayproj import databases, env, keys, log, mail, version
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -22,6 +24,8 @@ ALL_IN_ONE = False  # set by the launcher: this process is the only one of the i
 DEBUG = env.flag("HOLDGATE_DEBUG", False, "Django's debug pages. Never in production: they show internals.")
 SECRET_KEY = env.secret("HOLDGATE_SECRET_KEY", "Signs browser sessions; made and kept in the state folder if empty.")
 SECRET_KEY = SECRET_KEY or keys.text_secret(STATE_DIR, "django.key")
+known.remember(SECRET_KEY)
+env.learn_client_secrets()
 
 DATABASES = {
     "default": databases.parse(
@@ -29,6 +33,13 @@ DATABASES = {
         or f"sqlite:///{STATE_DIR / 'holdgate.sqlite3'}"
     )
 }
+DATABASE_DIRECT = databases.direct(
+    DATABASES["default"],
+    env.secret(
+        "DATABASE_DIRECT_URL",
+        "The same PostgreSQL past a transaction pooler, for LISTEN and session locks; default: DATABASE_URL.",
+    ),
+)
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 AUTH_USER_MODEL = "approvals.Person"
 
@@ -59,6 +70,7 @@ MIDDLEWARE = [
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
+    "gatewayproj.browser_sessions.KeepSession",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
@@ -85,14 +97,26 @@ AUTHENTICATION_BACKENDS = ["approvals.backends.PersonBackend", "gatewayproj.oidc
 LOGIN_URL = "sign-in"
 LOGIN_REDIRECT_URL = "inbox"
 OIDC_USE_PKCE = True
-OIDC_TIMEOUT = 5  # seconds
+OIDC_TIMEOUT = 5  # seconds, for the whole of an answer
 OIDC_RP_SCOPES = "openid email profile"
 # Only a name that the library can resolve: gatewayproj.oidc gives each issuer a callback of its own.
 OIDC_AUTHENTICATION_CALLBACK_URL = "sign-in"
 
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = urlsplit(PUBLIC_URL).scheme == "https"
-SESSION_COOKIE_AGE = 12 * 3600
 SESSION_COOKIE_SAMESITE = "Lax"
+SESSION_ENGINE = "gatewayproj.browser_sessions"
+SESSION_SECONDS = env.number(
+    "HOLDGATE_SESSION_SECONDS", 8 * 3600, "A browser's session ends so many seconds after the sign-in.", minimum=60
+)
+SESSION_IDLE_SECONDS = env.number(
+    "HOLDGATE_SESSION_IDLE_SECONDS", 3600, "A browser's session ends after so many seconds without use.", minimum=60
+)
+SECOND_FACTOR_SECONDS = env.number(
+    "HOLDGATE_SECOND_FACTOR_SECONDS",
+    300,
+    "A sign-in with a second factor counts as fresh for so many seconds (`mfa: required`).",
+    minimum=30,
+)
 SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
@@ -115,12 +139,89 @@ CELERY_TASK_IGNORE_RESULT = True
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 
+SLACK_API_URL = env.text(
+    "HOLDGATE_SLACK_API_URL", "https://slack.com/api/", "Slack's Web API; `https://slack-gov.com/api/` for GovSlack."
+)
 EXEC_CREDENTIALS = env.text(
     "HOLDGATE_EXEC_CREDENTIALS", "{}", 'What `exec:NAME` runs: a JSON object, `{"NAME": ["program", "argument"]}`.'
 )
+STDIO_COMMANDS = env.text(
+    "HOLDGATE_STDIO_COMMANDS",
+    "",
+    "Commands that connections may start, separated by commas: each a program with the arguments it must begin with.",
+)
+STDIO_SOCKET = Path(
+    env.text("HOLDGATE_STDIO_SOCKET", "", "Socket of `manage.py run_stdio`; default: `stdio.sock` in the state folder.")
+    or STATE_DIR / "stdio.sock"
+).absolute()
 
+_MAIL = mail.parse(
+    env.secret("HOLDGATE_EMAIL_URL", "Mail server of the notifications: `smtp://user@host:587` or `smtps://…:465`."),
+    env.secret("HOLDGATE_EMAIL_PASSWORD", "Password at the mail server, when it does not stand in the URL."),
+)
+EMAIL_HOST, EMAIL_PORT = _MAIL["EMAIL_HOST"], _MAIL["EMAIL_PORT"]
+EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = _MAIL["EMAIL_HOST_USER"], _MAIL["EMAIL_HOST_PASSWORD"]
+EMAIL_USE_TLS, EMAIL_USE_SSL = _MAIL["EMAIL_USE_TLS"], _MAIL["EMAIL_USE_SSL"]
+EMAIL_TIMEOUT = mail.SECONDS
+PUSH_SERVICES = env.words(
+    "HOLDGATE_PUSH_SERVICES",
+    "fcm.googleapis.com,push.services.mozilla.com,notify.windows.com,push.apple.com",
+    "Hosts of the push services that browsers may name, with those below them.",
+)
+
+REQUEST_SECONDS = env.number(
+    "HOLDGATE_REQUEST_SECONDS", 60, "A request must have come, to its last byte, in so many seconds.", minimum=1
+)
+STALLED_SECONDS = env.number(
+    "HOLDGATE_STALLED_SECONDS", 60, "A caller who does not take an answer is cut off after so many seconds.", minimum=1
+)
+MASKING_TIMEOUT = env.number(
+    "HOLDGATE_MASKING_TIMEOUT",
+    20,
+    "Seconds that the masking of one large message may take; after them it is withheld.",
+    minimum=0.001,
+)
 RECORD_TIMEOUT = env.number(
     "HOLDGATE_RECORD_TIMEOUT", 5, "Seconds after which a commit of the record is given up and the call refused."
+)
+
+# 0: as many as the process may open files for, 10000 at most; set at the start of the process.
+MAX_HELD = int(
+    env.number(
+        "HOLDGATE_MAX_HELD", 0, "Calls that one process keeps waiting; 0: what its open files allow, at most 10000."
+    )
+)
+MAX_HELD_PER_CALLER = int(
+    env.number("HOLDGATE_MAX_HELD_PER_CALLER", 250, "Pending requests that one caller may have; 0: any number.")
+)
+
+MAX_DENIALS = int(
+    env.number(
+        "HOLDGATE_MAX_DENIALS",
+        5,
+        "Who is denied the same tool so often within HOLDGATE_DENIALS_WITHIN is refused without asking; 0: never.",
+    )
+)
+DENIALS_WITHIN = env.number(
+    "HOLDGATE_DENIALS_WITHIN", 600, "Seconds for which a denial counts towards HOLDGATE_MAX_DENIALS.", minimum=1
+)
+CATALOGUE_SECONDS = env.number(
+    "HOLDGATE_CATALOGUE_SECONDS",
+    900,
+    "The gateway looks at the tools of each connection every so many seconds, without a caller; 0: never.",
+)
+FOUR_EYES = env.choice(
+    "HOLDGATE_FOUR_EYES",
+    "off",
+    "What one admin publishes waits for a second one: `off`, `loosening` (what loosens, or may) or `all`.",
+    ("off", "loosening", "all"),
+)
+DELEGATION_DAYS = env.number(
+    "HOLDGATE_DELEGATION_DAYS", 30, "Days for which somebody who is away may let somebody else decide; 0: nobody may."
+)
+
+METRICS_TOKEN = env.secret(
+    "HOLDGATE_METRICS_TOKEN", "Bearer token of whoever reads /metrics; without it only this machine itself may."
 )
 
 REST_FRAMEWORK = {
@@ -135,7 +236,18 @@ REST_FRAMEWORK = {
     "UNAUTHENTICATED_USER": None,
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
 }
-SPECTACULAR_SETTINGS = {"TITLE": "Holdgate", "VERSION": "1", "SERVE_INCLUDE_SCHEMA": False}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Holdgate",
+    "VERSION": "1",
+    "SERVE_INCLUDE_SCHEMA": False,
+    # Several things have a status; each of them gets a name that a generated client can keep.
+    "ENUM_NAME_OVERRIDES": {
+        "ApprovalStatus": [status.value for status in Status],
+        "DeliveryStatus": ["queued", "sent", "dead", "skipped"],
+        "ToolStatus": ["accepted", "changed", "new", "removed"],
+        "ProposalStatus": ["waiting", "published", "withdrawn"],
+    },
+}
 
 BUILD = version.build()
 ORIGIN = env.text("HOLDGATE_ORIGIN", "", "Name of this installation's log in its checkpoints; default: made from keys.")

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from functools import cache
-from typing import Any
 
 from django.conf import settings
-from django.core.exceptions import ImproperlyConfigured
 
+from approvals import secrets
 from approvals.runtime import runtime
+from gatewayproj import metrics
 from proxy.background import Background
 from proxy.counts import Counts
 from proxy.credentials import Credentials
@@ -17,6 +16,7 @@ from proxy.endpoint import Gateway
 from proxy.identity import Identity
 from proxy.jwks import KeySets
 from proxy.legacy import LegacySessions
+from proxy.stdio.door import Door
 from proxy.steps import GatewaySteps
 from proxy.transport import Transport
 from proxy.upstream import Upstream, pooled_transport
@@ -47,29 +47,19 @@ def build_gateway() -> Gateway:
     house = runtime()
     background = Background()
     sessions = LegacySessions()
-    transport = Transport(Upstream(), Credentials(commands=_commands()), sessions)
+    counts = Counts()
+    metrics.watch_record(house.journal)
+    counts.observe = metrics.refused
+    runner = Door(lambda: settings.STDIO_SOCKET)
+    transport = Transport(Upstream(), Credentials(secrets.configured()), sessions, runner)
+    steps = GatewaySteps(house, transport, sessions, background, counts)
+    metrics.watch_crowd(steps.crowd)
     return Gateway(
         house=house,
         identity=identity(),
         sessions=sessions,
-        steps=GatewaySteps(house, transport, sessions, background),
+        steps=steps,
         transport=transport,
         background=background,
-        counts=Counts(),
+        counts=counts,
     )
-
-
-def _commands() -> dict[str, list[str]]:
-    """Return what `exec:NAME` may run: a JSON object of argument vectors, from the environment alone."""
-    try:
-        commands: Any = json.loads(settings.EXEC_CREDENTIALS)
-    except ValueError as error:
-        msg = "HOLDGATE_EXEC_CREDENTIALS must be a JSON object."
-        raise ImproperlyConfigured(msg) from error
-    valid = isinstance(commands, dict) and all(
-        isinstance(argv, list) and argv and all(isinstance(word, str) for word in argv) for argv in commands.values()
-    )
-    if not valid:
-        msg = "HOLDGATE_EXEC_CREDENTIALS must map each name to a list of words."
-        raise ImproperlyConfigured(msg)
-    return dict(commands)

@@ -6,22 +6,37 @@ dashes. Fractions (`0.4532…`), UUIDs and long hexadecimal digests are no cards
 """
 
 from collections.abc import Iterator
+from functools import lru_cache
+from itertools import accumulate
 from typing import Final
 
-import re2
+from masking.checksums import card_lengths, is_card
+from masking.patterns import Pattern, Span
 
-from masking.checksums import is_card
-
-_RUN: Final = re2.compile(rb"[0-9](?:[ \-._]?[0-9]){11,}")
-_UUID: Final = re2.compile(rb"(?i)[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+_RUN: Final = Pattern(rb"[0-9](?:[ \-._]?[0-9]){11,}")
+_UUID: Final = Pattern(rb"(?i)[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _TO_SPACE: Final = bytes.maketrans(b"-._", b"   ")
 _DIGITS: Final = frozenset(b"0123456789")
+_SINGLE_DIGITS: Final = frozenset(bytes([digit]) for digit in _DIGITS)
 _HEX: Final = frozenset(b"0123456789abcdefABCDEF")
+# What touches a number that is part of something longer: a fraction, a UUID, a digest.
+_GOES_ON: Final = frozenset(bytes([byte]) for byte in b"0123456789abcdefABCDEF-.")
 _DIGEST: Final = 32
 _LAYOUTS: Final = frozenset({(4, 6, 5), (4, 6, 4), (4, 5, 6), (6, 13), (8, 8), (6, 10), (5, 5, 6), (4, 12)})
 _MOST_GROUPS: Final = 5
+_PREFIX: Final = 4
 
-Span = tuple[int, int]
+
+@lru_cache(maxsize=1024)
+def _candidates(lengths: tuple[int, ...]) -> tuple[tuple[int, int], ...]:
+    """Return how many groups of these lengths, from the first on, can make up a number, and its digits.
+
+    The most groups come first.
+    """
+    several = tuple(
+        (count, sum(lengths[:count])) for count in range(len(lengths), 1, -1) if _is_layout(lengths[:count])
+    )
+    return (*several, (1, lengths[0])) if 12 <= lengths[0] <= 19 else several
 
 
 def _is_layout(lengths: tuple[int, ...]) -> bool:
@@ -32,28 +47,31 @@ def _is_layout(lengths: tuple[int, ...]) -> bool:
 
 def _windows(run: bytes) -> Iterator[Span]:
     """Yield the spans of card numbers inside one run of digits and single separators, left to right."""
+    if len(run) <= 2 * 19:
+        whole = run.translate(None, b" -")
+        if whole.isdigit() and is_card(whole):
+            yield 0, len(run)
+            return
     groups = run.translate(_TO_SPACE).split(b" ")
-    starts, position = [], 0
-    for group in groups:
-        starts.append(position)
-        position += len(group) + 1
-    whole = b"".join(groups).decode("ascii") if len(run) <= 2 * 19 else ""
-    if whole and b"." not in run and b"_" not in run and is_card(whole):
-        yield 0, len(run)
-        return
+    starts = list(accumulate((len(group) + 1 for group in groups), initial=0))
     index = 0
     while index < len(groups):
-        index += (count := _card_groups(groups[index : index + _MOST_GROUPS])) or 1
+        index += (count := _card_groups(groups, index)) or 1
         if count:
-            yield starts[index - count], starts[index - 1] + len(groups[index - 1])
+            yield starts[index - count], starts[index] - 1
 
 
-def _card_groups(groups: list[bytes]) -> int:
-    """Return how many of these groups, from the first on, make up a card number; 0 for none."""
-    for count in range(len(groups), 1, -1):
-        if _is_layout(tuple(map(len, groups[:count]))) and is_card(b"".join(groups[:count]).decode("ascii")):
+def _card_groups(groups: list[bytes], index: int) -> int:
+    """Return how many of these groups, from this one on, make up a card number; 0 for none."""
+    first = groups[index]
+    # Every layout and every number in one piece begins with at least four digits.
+    if len(first) < _PREFIX or not (lengths := card_lengths(first[:_PREFIX])):
+        return 0
+    several = groups[index : index + _MOST_GROUPS]
+    for count, digits in _candidates(tuple(map(len, several))):
+        if lengths >> digits & 1 and is_card(b"".join(several[:count])):
             return count
-    return 1 if 12 <= len(groups[0]) <= 19 and is_card(groups[0].decode("ascii")) else 0
+    return 0
 
 
 def _is_fraction(text: bytes, start: int, end: int) -> bool:
@@ -64,18 +82,13 @@ def _is_fraction(text: bytes, start: int, end: int) -> bool:
     return bool(text[end + 1 : end + 20].lstrip(b"0")[:1] in _SINGLE_DIGITS)
 
 
-_SINGLE_DIGITS: Final = frozenset(bytes([digit]) for digit in _DIGITS)
-
-
 def _is_identifier(text: bytes, start: int, end: int) -> bool:
     """Say whether the span lies inside a UUID or a hexadecimal digest."""
-    if any(
-        found.start() <= start - max(0, start - 36) and end - max(0, start - 36) <= found.end()
-        for found in _UUID.finditer(text[max(0, start - 36) : end + 36])
-    ):
+    before = max(0, start - 36)
+    if any(first <= start - before and end - before <= last for first, last in _UUID.spans(text[before : end + 36])):
         return True
     if end - start == _DIGEST or not any(
-        character in _HEX for character in text[start - 1 : start] + text[end : end + 1]
+        character in _HEX for character in text[max(0, start - 1) : start] + text[end : end + 1]
     ):
         return False
     first, last = start, end
@@ -88,15 +101,16 @@ def _is_identifier(text: bytes, start: int, end: int) -> bool:
 
 def find_cards(text: bytes) -> Iterator[Span]:
     """Yield the spans of card numbers in plain UTF-8 text."""
-    for run in _RUN.finditer(text):
-        offset = run.start()
-        for first, last in _windows(run.group()):
+    for offset, behind in _RUN.spans(text):
+        for first, last in _windows(text[offset:behind]):
             start, end = offset + first, offset + last
-            single = b" " not in text[start:end].translate(_TO_SPACE)
-            if not (single and _is_fraction(text, start, end)) and not _is_identifier(text, start, end):
-                yield start, end
+            if text[max(0, start - 1) : start] in _GOES_ON or text[end : end + 1] in _GOES_ON:
+                fraction = text[start:end].isdigit() and _is_fraction(text, start, end)
+                if fraction or _is_identifier(text, start, end):
+                    continue
+            yield start, end
 
 
 def may_hold_card(raw: bytes) -> bool:
     """Say whether raw JSON holds digits that pass as a card, whatever surrounds them."""
-    return any(True for run in _RUN.finditer(raw) for _ in _windows(run.group()))
+    return any(True for start, end in _RUN.spans(raw) for _ in _windows(raw[start:end]))

@@ -1,16 +1,20 @@
 """Validators that tell a real number from one that only looks like it. Pure.
 
-Sources: ISO/IEC 7812-1 (Luhn and issuer ranges), ISO 13616 with the SWIFT registry (IBAN), the rules of the
-US Social Security Administration for numbers that are never issued, RFC 7515 (JOSE header).
+Sources: ISO/IEC 7812-1 (Luhn and issuer ranges), ISO 13616 with the SWIFT registry (IBAN), ISO/IEC 7064 (MOD 97-10,
+MOD 11-2, MOD 11,10), J. Verhoeff 1969, the rules of the US Social Security Administration for numbers that are never
+issued, RFC 7515 (JOSE header).
 """
 
 import base64
 import binascii
 import json
+import string
 from collections.abc import Mapping
 from typing import Final
 
-_DOUBLED: Final = (0, 2, 4, 6, 8, 1, 3, 5, 7, 9)
+# ASCII digits as their value, and as the digit sum of their double.
+_VALUES: Final = bytes.maketrans(b"0123456789", bytes(range(10)))
+_DOUBLED: Final = bytes.maketrans(b"0123456789", bytes((0, 2, 4, 6, 8, 1, 3, 5, 7, 9)))
 
 # First and last issuer prefix of a range, and the lengths in use there.
 _ISSUERS: Final[tuple[tuple[str, str, frozenset[int]], ...]] = (
@@ -64,25 +68,91 @@ _IBAN_LENGTHS: Final[Mapping[str, int]] = {
     country: length for length, countries in _COUNTRIES_BY_LENGTH.items() for country in countries.split()
 }
 
+_DIGITS_AND_X: Final = b"0123456789X"
+_LETTERS: Final = {ord(letter): str(int(letter, 36)) for letter in string.ascii_uppercase}
+
 IBAN_COUNTRIES: Final = tuple(_IBAN_LENGTHS)
 
 
-def luhn(digits: str) -> bool:
-    """Say whether a string of ASCII digits carries a valid Luhn check digit."""
-    values = digits.encode("ascii")[::-1]
-    total = sum(byte - 48 for byte in values[::2]) + sum(_DOUBLED[byte - 48] for byte in values[1::2])
-    return total % 10 == 0
+def luhn(digits: bytes) -> bool:
+    """Say whether ASCII digits carry a valid Luhn check digit; other bytes never do."""
+    if not digits.isdigit():
+        return False
+    return (sum(digits[::-2].translate(_VALUES)) + sum(digits[-2::-2].translate(_DOUBLED))) % 10 == 0
 
 
-def is_card(digits: str) -> bool:
+def mod97(compact: bytes) -> bool:
+    """Say whether letters and digits end with two check digits by ISO/IEC 7064 MOD 97-10, as those of an LEI do."""
+    return compact[-2:].isdigit() and int(compact.decode("ascii").translate(_LETTERS)) % 97 == 1
+
+
+def mod11_2(compact: bytes) -> bool:
+    """Say whether digits end with a check digit (or X) by ISO/IEC 7064 MOD 11-2, as those of an ORCID do."""
+    if not compact[:-1].isdigit() or compact[-1:] not in _DIGITS_AND_X:
+        return False
+    total = 0
+    for digit in compact[:-1]:
+        total = (total + digit - 0x30) * 2
+    return (total + _DIGITS_AND_X.index(compact[-1:])) % 11 == 1
+
+
+def mod11_10(compact: bytes) -> bool:
+    """Say whether digits end with a check digit by ISO/IEC 7064 MOD 11,10, as German tax numbers do."""
+    if not compact.isdigit():
+        return False
+    check = 10
+    for digit in compact[:-1]:
+        check = ((check + digit - 0x30) % 10 or 10) * 2 % 11
+    return (check + compact[-1] - 0x30) % 10 == 1
+
+
+def _verhoeff_product(first: int, second: int) -> int:
+    """Return the product in the dihedral group of ten elements: five rotations, then five reflections."""
+    if first < 5:
+        return (first + second) % 5 if second < 5 else (first + second) % 5 + 5
+    return (first - second) % 5 + 5 if second < 5 else (first - second) % 5
+
+
+_VERHOEFF_STEP: Final = (1, 5, 7, 6, 2, 8, 3, 0, 9, 4)
+
+
+def verhoeff(compact: bytes) -> bool:
+    """Say whether digits end with Verhoeff's check digit, as Indian Aadhaar numbers do."""
+    if not compact.isdigit():
+        return False
+    check = 0
+    for place, digit in enumerate(reversed(compact)):
+        value = digit - 0x30
+        for _ in range(place % 8):
+            value = _VERHOEFF_STEP[value]
+        check = _verhoeff_product(check, value)
+    return check == 0
+
+
+def _lengths_by_prefix() -> tuple[int, ...]:
+    """Return for each first four digits the lengths in use, as bits."""
+    table = [0] * 10_000
+    for first, last, lengths in _ISSUERS:
+        bits = sum(1 << length for length in lengths)
+        for prefix in range(int(first.ljust(4, "0")), int(last.ljust(4, "9")) + 1):
+            table[prefix] |= bits
+    return tuple(table)
+
+
+_LENGTHS: Final = _lengths_by_prefix()
+
+
+def card_lengths(prefix: bytes) -> int:
+    """Return for the first four digits how long a card number can be, as bits; 0 where no issuer begins so."""
+    return _LENGTHS[int(prefix)]
+
+
+def is_card(digits: bytes) -> bool:
     """Say whether ASCII digits are a payment card number: an issuer range, a length in use there, Luhn."""
     length = len(digits)
-    if not 12 <= length <= 19:
+    if not 12 <= length <= 19 or not _LENGTHS[int(digits[:4])] >> length & 1:
         return False
-    for first, last, lengths in _ISSUERS:
-        if length in lengths and first <= digits[: len(first)] <= last:
-            return luhn(digits) and len(set(digits)) > 1
-    return False
+    return luhn(digits) and digits.count(digits[:1]) < length
 
 
 def iban_length(country: str) -> int | None:
@@ -95,8 +165,7 @@ def is_iban(compact: str) -> bool:
     if iban_length(compact[:2]) != len(compact):
         return False
     rearranged = compact[4:] + compact[:4]
-    number = "".join(str(int(character, 36)) for character in rearranged)
-    return int(number) % 97 == 1
+    return int(rearranged.translate(_LETTERS)) % 97 == 1
 
 
 def is_ssn(area: str, group: str, serial: str) -> bool:

@@ -12,23 +12,35 @@ from typing import Any, Final
 
 import re2
 
+from masking import addresses, birthdates, dsn, entropy, identities
 from masking.cards import find_cards, may_hold_card
 from masking.checksums import IBAN_COUNTRIES, is_card
 from masking.folding import plain, same_name
-from masking.personal import find_emails, find_ibans, find_phones, find_ssns, may_hold_iban
+from masking.patterns import Pattern, Span
+from masking.personal import (
+    PHONE_NAME,
+    SSN_NAME,
+    find_emails,
+    find_ibans,
+    find_phones,
+    find_ssns,
+    is_nine_digits_of_ssn,
+    is_phone,
+    may_hold_iban,
+)
+from masking.providers import PROVIDER_KEYS
 from masking.secrets import (
     ASSIGNED_NAME,
     KEY_NAME,
-    PROVIDER_KEYS,
     find_api_keys,
     find_bearers,
     find_passwords,
     find_private_keys,
     is_key_value,
+    is_password,
 )
 
-Span = tuple[int, int]
-_LONGEST_KEPT_NAME: Final = 64  # names come from outside
+LONGEST_KEPT_NAME: Final = 64  # names come from outside
 _MEMORY: Final = 32 << 20  # bytes for the automaton of a set; the default of 8 MiB is too little
 
 
@@ -39,7 +51,10 @@ class Detector:
     `find` yields spans in plain UTF-8 text. `hint` is an RE2 pattern found in every JSON text, escaped or
     not, in which `find` would find something (a wider net, never a narrower one); `confirm` looks a second
     time at raw JSON with the hint in it, where the hint alone is too wide. `closed` says that every
-    character of what it finds is checked, so that nothing else can hide in it.
+    character of what it finds is checked, so that nothing else can hide in it. `across` says that neither a
+    span nor what is looked at around it reaches over a line end and a control character, so that many texts
+    can be searched as one. `names` is what the name of a key or column ends with whose value it hides, if it does not
+    end with `innocent` and the value `fits`; without `fits` every value does.
     """
 
     name: str
@@ -47,6 +62,10 @@ class Detector:
     hint: str
     confirm: Callable[[bytes], bool] | None = None
     closed: bool = True
+    across: bool = True
+    names: str = ""
+    innocent: str = ""
+    fits: Callable[[bytes], bool] | None = None
 
 
 # In raw JSON a value may follow an escaped line end, whose letter touches it.
@@ -65,13 +84,35 @@ _TABLE: Final = (
         find=find_passwords,
         hint=rf"(?i:{ASSIGNED_NAME}){_WORD_END}|://[^\s/@:\"'<>]*:[^\s/@\"'<>]+@",
         closed=False,
+        across=False,
+        names=ASSIGNED_NAME,
+        fits=is_password,
     ),
-    Detector(name="private_key", find=find_private_keys, hint=r"PRIVATE KEY", closed=False),
+    Detector(name="private_key", find=find_private_keys, hint=r"PRIVATE KEY", closed=False, across=False),
     Detector(
         name="api_key",
         find=find_api_keys,
         hint=rf"{_EDGE}(?:{PROVIDER_KEYS})|(?i:{KEY_NAME}){_WORD_END}",
         closed=False,
+        across=False,
+        names=KEY_NAME,
+        fits=is_key_value,
+    ),
+    Detector(
+        name="connection_string",
+        find=dsn.find_connection_strings,
+        hint=dsn.HINT,
+        closed=False,
+    ),
+    Detector(
+        name="secret",
+        find=entropy.find_secrets,
+        hint=rf"(?i:{entropy.SECRET_NAME}){_WORD_END}|{entropy.HINT}",
+        closed=False,
+        across=False,
+        names=entropy.SECRET_NAME,
+        innocent=entropy.INNOCENT_NAME,
+        fits=entropy.is_chance,
     ),
     Detector(name="credit_card", find=find_cards, hint=r"[0-9](?:[ \-._]?[0-9]){11}", confirm=may_hold_card),
     Detector(
@@ -80,23 +121,52 @@ _TABLE: Final = (
         hint=rf"(?i:{'|'.join(IBAN_COUNTRIES)})[0-9]{{2}}[ \-]?[A-Za-z0-9]{{2}}",
         confirm=may_hold_iban,
     ),
-    Detector(name="us_ssn", find=find_ssns, hint=r"[0-9]{3}[ \-][0-9]{2}[ \-][0-9]{4}"),
+    Detector(
+        name="us_ssn",
+        find=find_ssns,
+        hint=rf"[0-9]{{3}}[ \-][0-9]{{2}}[ \-][0-9]{{4}}|(?i:{SSN_NAME}){_WORD_END}",
+        names=SSN_NAME,
+        fits=is_nine_digits_of_ssn,
+    ),
+    Detector(
+        name="national_id",
+        find=identities.find_identities,
+        hint=identities.HINT,
+        across=False,
+        names=identities.IDENTITY_NAME,
+        fits=identities.is_identity,
+    ),
+    Detector(
+        name="date_of_birth",
+        find=birthdates.find_birthdates,
+        hint=birthdates.HINT,
+        across=False,
+        names=birthdates.BIRTH_NAME,
+        fits=birthdates.is_date,
+    ),
     Detector(name="email", find=find_emails, hint=r"[^\s@]@[\pL\pN][\pL\pN\-.]*\.[\pLx]"),
     Detector(
         name="phone",
         find=find_phones,
         hint=r"\+\(?[1-9](?:[ .\-/()]{0,3}[0-9]){6}|[2-9][0-9]{2}\)?[ .\-]?[0-9]{3}[ .\-][0-9]{4}"
         rf"|{_EDGE}\(?0[1-9][0-9]{{1,4}}\)?[ .\-/]{{1,3}}[0-9]{{2}}|{_EDGE}0[1-9](?:[ .\-][0-9]{{2}}){{4}}"
-        rf"|{_EDGE}00[1-9][0-9]{{0,2}}[ .\-/][0-9]",
+        rf"|{_EDGE}00[1-9][0-9]{{0,2}}[ .\-/][0-9]|(?i:{PHONE_NAME}){_WORD_END}",
+        names=PHONE_NAME,
+        fits=is_phone,
     ),
+    Detector(name="ip_address", find=addresses.find_addresses, hint=addresses.HINT, confirm=addresses.may_hold_address),
 )
 BY_NAME: Final[Mapping[str, Detector]] = {detector.name: detector for detector in _TABLE}
 DETECTORS: Final = frozenset(BY_NAME)
 
-_KEY_RULES: Final = (
-    ("password_assignment", re2.compile(f"(?i){ASSIGNED_NAME}$".encode())),
-    ("api_key", re2.compile(f"(?i){KEY_NAME}$".encode())),
-)
+
+def key_rules(detectors: Iterable[Detector]) -> tuple[tuple[str, Pattern], ...]:
+    """Return the detectors that know names, each with the pattern that a name it knows ends with."""
+    return tuple((detector.name, Pattern(f"(?i){detector.names}$")) for detector in detectors if detector.names)
+
+
+_KEY_RULES: Final = key_rules(_TABLE)
+_INNOCENT: Final = {detector.name: Pattern(f"(?i){detector.innocent}$") for detector in _TABLE if detector.innocent}
 
 
 class PatternSet:
@@ -126,27 +196,36 @@ def pattern_set(patterns: tuple[str, ...]) -> PatternSet:
 
 def of_key(name: str, detectors: Iterable[str]) -> str | None:
     """Return which of these detectors hides the value of a key, column or variable of this name."""
-    knowing = _knowing(name) if len(name) <= _LONGEST_KEPT_NAME else _knowing.__wrapped__(name)
-    return next((detector for detector in knowing if detector in detectors), None)
+    return next((detector for detector in knowing(name) if detector in detectors), None)
+
+
+def knowing(name: str) -> tuple[str, ...]:
+    """Return all detectors that hide values under a key, column or variable of this name, if the value fits."""
+    return _knowing(name) if len(name) <= LONGEST_KEPT_NAME else _knowing.__wrapped__(name)
 
 
 @lru_cache(maxsize=4096)
 def _knowing(name: str) -> tuple[str, ...]:
     """Return the detectors that know this name. Remembered: documents have the same few keys again and again."""
     encoded = same_name(name).encode("utf-8", "replace")
-    return tuple(detector for detector, pattern in _KEY_RULES if pattern.search(encoded))
+    return tuple(
+        detector
+        for detector, pattern in _KEY_RULES
+        if pattern.span(encoded) and not (detector in _INNOCENT and _INNOCENT[detector].span(encoded))
+    )
 
 
 def hides_value(detector: str, value: object) -> bool:
     """Say whether a detector that knows a key's name hides this value: never a switch or an object."""
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         return False
-    return detector != "api_key" or is_key_value(str(value).encode("utf-8", "replace"))
+    fits = BY_NAME[detector].fits if detector in BY_NAME else None
+    return fits is None or fits(plain(str(value)).encode("utf-8", "replace"))
 
 
 def is_card_number(number: int) -> bool:
     """Say whether a JSON integer is a payment card number."""
-    return 10**11 <= abs(number) < 10**19 and is_card(str(abs(number)))
+    return 10**11 <= abs(number) < 10**19 and is_card(b"%d" % abs(number))
 
 
 def detect(value: Any, names: Iterable[str]) -> frozenset[str]:
@@ -171,9 +250,7 @@ def _texts(value: Any, found: set[str]) -> Iterator[str]:
         elif isinstance(item, dict):
             for key, member in item.items():
                 yield key
-                detector = of_key(key, DETECTORS)
-                if detector and hides_value(detector, member):
-                    found.add(detector)
+                found.update(name for name in knowing(key) if hides_value(name, member))
                 waiting.append(member)
         elif isinstance(item, list | tuple):
             waiting.extend(item)

@@ -6,16 +6,17 @@ document without hits comes back as the very same bytes.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache, partial
 from typing import Any, Final
 
-from masking.detectors import BY_NAME
+from masking.detectors import BY_NAME, Detector
 from masking.detectors import DETECTORS as DETECTORS
-from masking.documents import Unreadable, read, write
+from masking.documents import Unreadable, parse, write
 from masking.fields import Fields, Hidden
-from masking.literals import forms_of
+from masking.literals import Forms, Literals, forms_of
 from masking.places import is_message
 from masking.rules import MaskingRule, strictest_by_detector
+from masking.seams import Channel, Seams
 from masking.spans import Hiding
 from masking.suspicion import Suspicion
 from masking.walk import Walk, Zone
@@ -41,15 +42,19 @@ class Masked:
 class Masker:
     """Hides for one connection and one reader. Safe to share between threads."""
 
-    def __init__(self, rules: Sequence[MaskingRule], *, hash_key: bytes) -> None:
+    def __init__(
+        self, rules: Sequence[MaskingRule], *, hash_key: bytes, known: Mapping[str, Detector] = BY_NAME
+    ) -> None:
         fields, detectors = Fields(rules), strictest_by_detector(rules)
-        self._hiding = Hiding(detectors, fields, hash_key)
+        self._hiding = Hiding(detectors, fields, hash_key, known=known)
         self._suspicion = Suspicion(self._hiding)
-        self._approver = Hiding(detectors, fields, hash_key, lengths=True)
+        self._seams = Seams(self._hiding)
+        self._approver = Hiding(detectors, fields, hash_key, lengths=True, known=known)
+        self._make_notice = partial(Hiding, detectors, fields, hash_key, lengths=True, known=known, whole=True)
         self._short = lru_cache(maxsize=_MOST_TEXTS)(self._text)
 
     def json(
-        self, document: bytes, *, literals: tuple[str, ...] = (), required: frozenset[str] = frozenset()
+        self, document: bytes, *, literals: Literals | tuple[str, ...] = (), required: frozenset[str] = frozenset()
     ) -> Masked:
         """Mask one JSON document, usually an MCP message in UTF-8.
 
@@ -59,33 +64,59 @@ class Masker:
         something is not JSON, is nested deeper than 200 levels or cannot be written again.
         """
         forms = forms_of(literals)
+        try:
+            whole, split = self._seams.within(document, forms)
+        except (Unreadable, UnicodeDecodeError, RecursionError) as error:
+            raise MaskingFailed("it cannot be masked") from error
+        masked = self._masked(whole, forms, required)
+        return _together(masked, split) if split else masked
+
+    def stream(
+        self, notes: Sequence[bytes], before: Mapping[Channel, str], *, literals: Literals | tuple[str, ...] = ()
+    ) -> list[Masked]:
+        """Mask notes of a stream that follow each other, also what is split over them; `before` as in `Seams.across`.
+
+        Raises MaskingFailed.
+        """
+        forms = forms_of(literals)
+        try:
+            parts = self._seams.across(notes, before, forms)
+        except (Unreadable, ValueError, RecursionError) as error:
+            raise MaskingFailed("it cannot be masked") from error
+        found = []
+        for note, split in parts:
+            masked = self._masked(note, forms, frozenset())
+            found.append(_together(masked, split) if split else masked)
+        return found
+
+    def _masked(self, document: bytes, forms: Forms, required: frozenset[str]) -> Masked:
         if not self._suspicion.of(document, forms):
             return Masked(document, {}, changed=False)
         walk = Walk(self._hiding, self._suspicion, forms, required)
         try:
-            value, doubled = read(document.decode("utf-8"))
-            masked = _walk_document(walk, value)
-            if not walk.hits and not doubled and not walk.reshaped:
+            parsed = parse(document.decode("utf-8"))
+            masked = _walk_document(walk, parsed.value)
+            if not walk.hits and not parsed.doubled and not walk.reshaped:
                 return Masked(document, {}, changed=False)
             return Masked(write(masked), walk.hits, changed=True)
         except (Unreadable, UnicodeDecodeError, RecursionError) as error:
-            raise MaskingFailed("the document cannot be masked") from error
+            raise MaskingFailed("it cannot be masked") from error
 
-    def value(self, value: Any, *, literals: tuple[str, ...] = ()) -> Any:
+    def value(self, value: Any, *, literals: Literals | tuple[str, ...] = ()) -> Any:
         """Mask a parsed JSON value that is no message: arguments, facts. Raises MaskingFailed."""
         return self._plain(self._hiding, value, literals)
 
-    def text(self, text: str, *, literals: tuple[str, ...] = ()) -> str:
+    def text(self, text: str, *, literals: Literals | tuple[str, ...] = ()) -> str:
         """Mask free text: a reason, a tool name, a log line. Raises MaskingFailed.
 
         Short texts are remembered, since every entry of the record names its tool.
         """
         return (self._short if len(text) <= _LONGEST_KEPT_TEXT else self._text)(text, literals)
 
-    def _text(self, text: str, literals: tuple[str, ...]) -> str:
+    def _text(self, text: str, literals: Literals | tuple[str, ...]) -> str:
         return str(self._plain(self._hiding, text, literals))
 
-    def for_approver(self, value: Any, *, literals: tuple[str, ...] = ()) -> Any:
+    def for_approver(self, value: Any, *, literals: Literals | tuple[str, ...] = ()) -> Any:
         """Mask a parsed value for the people who decide on it.
 
         Only what is certainly a value is hidden, with its length (`[email:17 chars]`); nothing is removed,
@@ -93,6 +124,17 @@ class Masker:
         quotes or operators: code must not hide behind a mask. Hidden numbers become such text, too.
         """
         return self._plain(self._approver, value, literals)
+
+    @cached_property
+    def _notice(self) -> Hiding:
+        return self._make_notice()
+
+    def for_notice(self, value: Any, *, literals: Literals | tuple[str, ...] = ()) -> Any:
+        """Mask a parsed value, or what `for_approver` left of one, for a message that leaves the gateway.
+
+        As `for_approver`, but code is hidden like everything else: who must read it does so on the page.
+        """
+        return self._plain(self._notice, value, literals)
 
     def hides_text(self) -> bool:
         """Say whether any detector may change a text anywhere."""
@@ -106,13 +148,20 @@ class Masker:
 
     def hides_numbers(self) -> bool:
         """Say whether a number may become 0 because of what it is."""
-        return "credit_card" in self._hiding.detectors
+        return self._hiding.hides_numbers
 
-    def _plain(self, hiding: Hiding, value: Any, literals: tuple[str, ...]) -> Any:
+    def _plain(self, hiding: Hiding, value: Any, literals: Literals | tuple[str, ...]) -> Any:
         try:
             return Walk(hiding, self._suspicion, forms_of(literals)).document(value, (), Zone.DATA)
         except (Unreadable, RecursionError) as error:
             raise MaskingFailed("the value cannot be masked") from error
+
+
+def _together(masked: Masked, split: Mapping[str, int]) -> Masked:
+    hits = dict(masked.hits)
+    for name, count in split.items():
+        hits[name] = hits.get(name, 0) + count
+    return Masked(masked.body, hits, changed=True)
 
 
 def _walk_document(walk: Walk, value: Any) -> Any:
@@ -126,16 +175,26 @@ def _walk_document(walk: Walk, value: Any) -> Any:
 class Engine:
     """The masking rules of one policy revision.
 
-    `hash_key` (at least 16 bytes, the installation's own) keys pseudonyms. Raises ValueError for an unknown
-    detector or a field path that cannot be read.
+    `hash_key` (at least 16 bytes, the installation's own) keys pseudonyms; `custom` are detectors that an admin wrote
+    (`masking.custom`), beside those that come with the gateway; `notices` are rules for messages alone. Raises
+    ValueError for an unknown detector or a field path that cannot be read.
     """
 
-    def __init__(self, rules: Sequence[MaskingRule], *, hash_key: bytes) -> None:
-        unknown = sorted({name for rule in rules for name in rule.detectors} - BY_NAME.keys())
+    def __init__(
+        self,
+        rules: Sequence[MaskingRule],
+        *,
+        hash_key: bytes,
+        custom: Sequence[Detector] = (),
+        notices: Sequence[MaskingRule] = (),
+    ) -> None:
+        self._detectors = {**BY_NAME, **{detector.name: detector for detector in custom}} if custom else BY_NAME
+        unknown = sorted({name for rule in (*rules, *notices) for name in rule.detectors} - self._detectors.keys())
         if unknown:
             raise ValueError(f"unknown detectors: {', '.join(unknown)}")
-        Fields(rules)
+        Fields((*rules, *notices))
         self._rules = tuple(rules)
+        self._notices = tuple(notices)
         self._hash_key = hash_key
         self._named_groups = frozenset().union(*(rule.except_groups for rule in rules))
         self._made = lru_cache(maxsize=_MOST_MASKERS)(self._make)
@@ -144,6 +203,11 @@ class Engine:
     def masker(self, connection: str, groups: frozenset[str] | None) -> Masker:
         """Return the masker for a reader in these groups; None: nobody is excepted."""
         return self._known(connection, frozenset() if groups is None else groups & self._named_groups)
+
+    @cached_property
+    def notice_masker(self) -> Masker:
+        """The masker of what leaves the gateway as a message: what any rule hides, on any connection, from anybody."""
+        return Masker((*self._rules, *self._notices), hash_key=self._hash_key, known=self._detectors)
 
     def _masker(self, connection: str, groups: frozenset[str]) -> Masker:
         return self._made(tuple(self._governing(connection, groups)))
@@ -154,4 +218,5 @@ class Engine:
         ]
 
     def _make(self, chosen: tuple[int, ...]) -> Masker:
-        return Masker([self._rules[index] for index in chosen], hash_key=self._hash_key)
+        rules = [self._rules[index] for index in chosen]
+        return Masker(rules, hash_key=self._hash_key, known=self._detectors)

@@ -8,6 +8,7 @@ import re2
 
 from masking.folding import same_name
 from masking.paths import FieldPath, Place, parse_path
+from masking.patterns import Pattern
 from masking.rules import MaskingRule, Replace, stricter
 from masking.secrets import ASSIGNS, assigned
 
@@ -28,21 +29,24 @@ class Fields:
     def __init__(self, rules: Iterable[MaskingRule]) -> None:
         self._by_last: dict[str | None, list[tuple[FieldPath, Hidden]]] = {}
         self._columns: dict[str, Hidden] = {}
+        self.labels: set[str] = set()
         anchors: set[str] = set()
         self._everywhere = False
         for rule in rules:
             for path in map(parse_path, rule.fields):
                 hidden = Hidden(_label(path, rule), rule.replace)
+                self.labels.add(hidden.name)
                 self._by_last.setdefault(path.last, []).append((path, hidden))
                 if path.column:
                     known = self._columns.get(path.column, hidden)
                     self._columns[path.column] = Hidden(hidden.name, stricter(known.replace, rule.replace))
                 anchors.add(path.anchor or "")
+        self.removes = any(hidden.replace == "remove" for hidden in self._columns.values())
         self._anchors = anchors
-        self._assigns: re2._Regexp | None = None
+        self._assigns: Pattern | None = None
         if self._columns:
             named = rf"(?i)(?:^|[^\pL\pN_])({_union(set(self._columns))}){ASSIGNS}"
-            self._assigns = re2.compile(named.encode())
+            self._assigns = Pattern(named)
 
     @property
     def anchors(self) -> str | None:
@@ -55,15 +59,19 @@ class Fields:
         """Whether a rule has wildcards only and so could match in any document."""
         return "" in self._anchors
 
+    def may_name(self, name: str | None) -> bool:
+        """Say whether a rule may hide a value whose last name this is, in some place; None: an element of an array."""
+        return name in self._by_last or None in self._by_last
+
     def of(self, place: Place) -> Hidden | None:
-        """Return how the value at this place is hidden; of several rules the strictest."""
+        """Return how the value at this place is hidden; of several rules the strictest, of equals the named path."""
         if not self._by_last:
             return None
         last = place[-1] if place else None
         if None not in self._by_last and last not in self._by_last:
             return None
         chosen: Hidden | None = None
-        for key in {last if isinstance(last, str) else None, None}:
+        for key in (last, None) if isinstance(last, str) else (None,):  # a name before wildcards, in every process
             for path, hidden in self._by_last.get(key, ()):
                 if path.matches(place):
                     chosen = _strictest(chosen, hidden)
@@ -78,8 +86,9 @@ class Fields:
         if self._assigns is None:
             return []
         spans = []
-        for match, span in assigned(self._assigns, text):
-            hidden = self._columns.get(same_name(match.group(1).decode("utf-8", "replace")))
+        for groups, span in assigned(self._assigns, text):
+            first, last = groups[1]
+            hidden = self._columns.get(same_name(text[first:last].decode("utf-8", "replace")))
             if hidden:
                 spans.append((*span, hidden))
         return sorted(spans, key=lambda span: span[:2])

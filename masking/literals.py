@@ -3,6 +3,7 @@
 import base64
 import json
 from functools import lru_cache
+from typing import Any, NamedTuple
 from urllib.parse import quote, quote_plus
 
 import re2
@@ -10,17 +11,31 @@ import re2
 # Shorter secrets are looked for as they are only: three or four characters of base64 occur by chance.
 _ENCODED_FROM = 8
 _NESTED = 3
+_MEMORY = 64 << 20  # bytes for the automaton: it is one for all secrets of a process
+
+
+class Literals(NamedTuple):
+    """The secrets to hide: those that all readers share, and those of one call, which is one of very many."""
+
+    shared: tuple[str, ...] = ()
+    own: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        return f"Literals({len(self.shared) + len(self.own)} hidden)"
 
 
 class Forms:
-    """Every form to search for, longest first, so that no form is cut by a shorter one."""
+    """Every form to search for, longest first, so that no form is cut by a shorter one.
 
-    def __init__(self, texts: set[str]) -> None:
-        self.texts = tuple(sorted(texts, key=lambda text: (-len(text), text)))
-        options = re2.Options()
-        options.encoding = re2.Options.Encoding.LATIN1  # bytes as they are, whatever the secret is made of
-        encoded = (text.encode("utf-8", "surrogatepass") for text in self.texts)
-        self._pattern = re2.compile(b"|".join(map(re2.escape, encoded)), options)
+    `shared` is searched in one pass of RE2; what comes on top of it, one by one: to compile it would cost more than all
+    that is searched for it.
+    """
+
+    def __init__(self, texts: set[str], shared: "Forms | None" = None) -> None:
+        both = texts if shared is None else texts.union(shared.texts)
+        self.texts: tuple[str, ...] = tuple(sorted(both, key=lambda text: (-len(text), text)))
+        self._own = () if shared is None else tuple(_encoded(text) for text in texts)
+        self._pattern: Any = _pattern_of(self.texts) if shared is None else shared._pattern
 
     def __bool__(self) -> bool:
         return bool(self.texts)
@@ -30,20 +45,50 @@ class Forms:
 
     def occur_in(self, raw: bytes) -> bool:
         """Say whether one of the forms stands in raw JSON or text; they include the escaped ones."""
-        return bool(self.texts) and self._pattern.search(raw) is not None
+        if any(form in raw for form in self._own):
+            return True
+        return self._pattern is not None and self._pattern.search(raw) is not None
+
+    def spans(self, text: str) -> list[tuple[int, int]]:
+        """Return where each form stands in a text, in characters; spans of different forms may overlap."""
+        found = []
+        for form in self.texts:
+            start = text.find(form)
+            while start >= 0:
+                found.append((start, start + len(form)))
+                start = text.find(form, start + len(form))
+        return found
+
+
+def _encoded(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")
+
+
+def _pattern_of(texts: tuple[str, ...]) -> Any:
+    if not texts:
+        return None
+    options = re2.Options()
+    options.encoding = re2.Options.Encoding.LATIN1  # bytes as they are, whatever the secret is made of
+    options.max_mem = _MEMORY
+    return re2.compile(b"|".join(re2.escape(_encoded(text)) for text in texts), options)
+
+
+@lru_cache(maxsize=512)
+def forms_of(literals: Literals | tuple[str, ...]) -> Forms:
+    """Return every form of these secrets; empty ones are none.
+
+    The forms of the latest sets of secrets are kept in memory: making them costs more than a search.
+    """
+    if not isinstance(literals, Literals):
+        return _shared(literals)
+    shared = _shared(literals.shared)
+    own = [literal for literal in literals.own if literal and literal not in literals.shared]
+    return Forms(set().union(*map(_forms, own)), shared) if own else shared
 
 
 @lru_cache(maxsize=64)
-def forms_of(literals: tuple[str, ...]) -> Forms:
-    """Return every form of these secrets; empty ones are none.
-
-    The forms of the latest 64 sets of secrets are kept in memory: making them costs more than a search.
-    """
-    forms: set[str] = set()
-    for literal in literals:
-        if literal:
-            forms.update(_forms(literal))
-    return Forms(forms)
+def _shared(literals: tuple[str, ...]) -> Forms:
+    return Forms(set().union(*(_forms(literal) for literal in literals if literal)))
 
 
 def _forms(literal: str) -> set[str]:

@@ -7,20 +7,22 @@ bare digits are no social security number; a telephone number has `+`, `00` or s
 from collections.abc import Iterator
 from typing import Final
 
-import re2
-
 from masking.checksums import IBAN_COUNTRIES, iban_length, is_iban, is_ssn
+from masking.patterns import BEGIN, Pattern, Span
 
-Span = tuple[int, int]
-
-_IBAN_HEAD: Final = re2.compile(f"(?i)(?:{'|'.join(IBAN_COUNTRIES)})[0-9]{{2}}[ \\-]?[A-Z0-9]{{2}}".encode())
-_IBAN_REST: Final = re2.compile(rb"(?i)^[A-Z0-9](?:[ \-]?[A-Z0-9]){14,33}")
-_SSN: Final = re2.compile(rb"([0-9]{3})([ \-])([0-9]{2})([ \-])([0-9]{4})")
-_EMAIL: Final = re2.compile(
+_IBAN_HEAD: Final = Pattern(f"(?i)(?:{'|'.join(IBAN_COUNTRIES)})[0-9]{{2}}[ \\-]?[A-Z0-9]{{2}}".encode())
+_IBAN_REST: Final = Pattern(rb"(?i)^[A-Z0-9](?:[ \-]?[A-Z0-9]){14,33}")
+_LONGEST_IBAN: Final = 70  # characters with their separators, and then some
+_SSN: Final = Pattern(rb"[0-9]{3}[ \-][0-9]{2}[ \-][0-9]{4}")
+_NUMBER_WORD: Final = r"(?:[ _\-]?(?:no|nr|num|number|nummer|#)\.?)?"
+_BEHIND: Final = r"\.?(?:\\*[\"'*`])*[ \t:=|>(\-]{1,8}(?:is )?(?:\\*[\"'*`])*"
+SSN_NAME: Final = rf"{BEGIN}(?:ssn|social[ _\-]?security){_NUMBER_WORD}"
+_NAMED_SSN: Final = Pattern(rf"(?i){SSN_NAME}{_BEHIND}([0-9]{{9}})")
+_EMAIL: Final = Pattern(
     rb"""(?:[\pL\pN!#$%*+_~.\-][\pL\pN!#$%*+_~.\-']*|"[^"\r\n]+")@[\pL\pN][\pL\pN\-.]*\.(?:\pL\pL+|(?i:xn--)[a-zA-Z0-9\-]+)"""
 )
 _SEPARATED: Final = r"(?:[ .\-/()]{0,3}[0-9])"
-_PHONE: Final = re2.compile(
+_PHONE: Final = Pattern(
     "|".join(
         (
             rf"\+\(?[1-9]{_SEPARATED}{{6,14}}",  # E.164, written with or without separators
@@ -33,14 +35,28 @@ _PHONE: Final = re2.compile(
         )
     ).encode()
 )
+PHONE_NAME: Final = (
+    rf"(?:phone|{BEGIN}(?:mobile|cell|fax|tel|msisdn|whatsapp|handy|t[eé]l[eé]fono?|rufnummer|mobil)){_NUMBER_WORD}"
+)
+_NAMED_PHONE: Final = Pattern(rf"(?i){PHONE_NAME}{_BEHIND}([+(]?[0-9](?:[ .\-/()]{{0,2}}[0-9]){{6,14}})")
+_DATE: Final = Pattern(r"^\s*(?:19|20)[0-9]{2}[\-/.][0-9]{2}[\-/.][0-9]{2}")
+_WHOLE_PHONE: Final = Pattern(r"^\s*[+(]?[0-9](?:[ .\-/()]{0,3}[0-9]){6,14}(?: ?(?:x|ext\.?) ?[0-9]{1,5})?\s*$")
+# The countries of E.164, and how many digits may follow where one plan rules all numbers.
+_COUNTRY: Final = Pattern(
+    r"^(?:1[2-9][0-9]{9}|7[0-9]{10}|2[07][0-9]{7,}|3[0-469][0-9]{6,}|4[013-9][0-9]{6,}|5[1-8][0-9]{6,}|6[0-6][0-9]{6,}|"
+    r"8[1246][0-9]{7,}|9[0-58][0-9]{6,}|(?:21[1-368]|2[2-689][0-9]|3[578][0-9]|42[013]|50[0-9]|59[0-9]|67[02-9]|68[0-9]|"
+    r"69[0-2]|80[08]|85[02356]|87[08]|88[0-368]|96[0-8]|97[0-79]|99[2-68])[0-9]{4,})$"
+)
 _WORD: Final = frozenset(b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_")
+_WORDS: Final = frozenset(bytes([byte]) for byte in _WORD)
 _DIGITS: Final = frozenset(b"0123456789")
+_NO_DIGITS: Final = bytes(byte for byte in range(256) if byte not in _DIGITS)
 
 
 def _stands_alone(text: bytes, start: int, end: int, joints: bytes = b"") -> bool:
     """Say whether no letter or digit touches the span, nor one behind a joint such as a dash."""
     before, after = text[max(0, start - 2) : start], text[end : end + 2]
-    if (before and before[-1] in _WORD) or (after and after[0] in _WORD):
+    if before[-1:] in _WORDS or after[:1] in _WORDS:
         return False
     if len(before) == 2 and before[1] in joints and before[0] in _WORD:
         return False
@@ -50,24 +66,23 @@ def _stands_alone(text: bytes, start: int, end: int, joints: bytes = b"") -> boo
 def _iban_at(text: bytes, start: int) -> Span | None:
     """Return the span of the IBAN that begins here: as many letters and digits as its country has."""
     length = iban_length(text[start : start + 2].decode("ascii").upper()) or 0
-    rest = _IBAN_REST.search(text[start : start + 70])
+    reach = text[start : start + _LONGEST_IBAN]
+    rest = _IBAN_REST.span(reach)
     if not rest:
         return None
-    kept, taken = bytearray(), 0
-    for byte in rest.group():
-        taken += 1
-        if byte not in b" -":
-            kept.append(byte)
-        if len(kept) == length:
-            break
-    return (start, start + taken) if is_iban(kept.decode("ascii").upper()) else None
+    taken = length
+    while (kept := len(reach[:taken].translate(None, b" -"))) < length and taken < rest[1]:
+        taken += length - kept
+    taken = min(taken, rest[1])
+    compact = reach[:taken].translate(None, b" -").decode("ascii").upper()
+    return (start, start + taken) if is_iban(compact) else None
 
 
 def _ibans(text: bytes) -> Iterator[Span]:
     position = 0
-    while head := _IBAN_HEAD.search(text, position):
-        span = _iban_at(text, head.start())
-        position = span[1] if span else head.start() + 1
+    while head := _IBAN_HEAD.span(text, position):
+        span = _iban_at(text, head[0])
+        position = span[1] if span else head[0] + 1
         if span:
             yield span
 
@@ -85,30 +100,70 @@ def may_hold_iban(raw: bytes) -> bool:
 
 
 def find_ssns(text: bytes) -> Iterator[Span]:
-    """Yield US social security numbers written 3-2-4 with dashes or spaces."""
+    """Yield US social security numbers written 3-2-4 with dashes or spaces, and nine digits behind the name of one."""
     position = 0
-    while match := _SSN.search(text, position):
-        area, first, group, second, serial = (part.decode("ascii") for part in match.groups())
-        good = first == second and is_ssn(area, group, serial) and _stands_alone(text, match.start(), match.end(), b"-")
-        position = match.end() if good else match.start() + 1
+    while span := _SSN.span(text, position):
+        start, end = span
+        number = text[start:end].decode("ascii")  # 123-45-6789
+        good = (
+            number[3] == number[6]
+            and is_ssn(number[:3], number[4:6], number[7:])
+            and _stands_alone(text, start, end, b"-")
+        )
+        position = end if good else start + 1
         if good:
-            yield match.span()
+            yield span
+    for start, end in _named(_NAMED_SSN, text):
+        if is_nine_digits_of_ssn(text[start:end]) and _stands_alone(text, start, end, b"-"):
+            yield start, end
+
+
+def is_nine_digits_of_ssn(value: bytes) -> bool:
+    """Say whether a value is a social security number, also in nine digits without dashes."""
+    number = value.strip().translate(None, b" -").decode("ascii", "replace")
+    return len(number) == 9 and number.isdecimal() and is_ssn(number[:3], number[3:5], number[5:])
+
+
+def _named(pattern: Pattern, text: bytes) -> Iterator[Span]:
+    """Yield what stands behind a name: the first group of the pattern."""
+    position = 0
+    while groups := pattern.groups(text, position):
+        yield groups[1]
+        position = groups[1][1]
 
 
 def find_emails(text: bytes) -> Iterator[Span]:
     """Yield e-mail addresses; `git@host:path`, the remote of a repository, is none."""
-    for match in _EMAIL.finditer(text):
-        if not (match.group().startswith(b"git@") and text[match.end() : match.end() + 1] == b":"):
-            yield match.span()
+    for span in _EMAIL.spans(text):
+        start, end = span
+        if text[end : end + 1] != b":" or text[start : start + 4] != b"git@":
+            yield span
 
 
 def find_phones(text: bytes) -> Iterator[Span]:
-    """Yield telephone numbers of 7 to 15 digits in international or separated national form."""
+    """Yield telephone numbers of 7 to 15 digits in international or separated national form, or behind a name.
+
+    After `+` there must be the code of a country of E.164.
+    """
     position = 0
-    while match := _PHONE.search(text, position):
-        digits = sum(byte in _DIGITS for byte in match.group())
-        least = 8 if match.group()[:1] in {b"+", b"0", b"("} else 10
-        good = least <= digits <= 15 and _stands_alone(text, match.start(), match.end(), b"-.+/")
-        position = match.end() if good else match.start() + 1
+    while span := _PHONE.span(text, position):
+        start, end = span
+        digits = text[start:end].translate(None, _NO_DIGITS)
+        good = _is_number(text[start], digits) and _stands_alone(text, start, end, b"-.+/")
+        position = end if good else start + 1
         if good:
-            yield match.span()
+            yield span
+    for start, end in _named(_NAMED_PHONE, text):
+        if not _DATE.span(text[start:end]) and _stands_alone(text, start, end, b"-.+/"):
+            yield start, end
+
+
+def _is_number(first: int, digits: bytes) -> bool:
+    if first == 0x2B and not _COUNTRY.span(digits):
+        return False
+    return (8 if first in b"+0(" else 10) <= len(digits) <= 15
+
+
+def is_phone(value: bytes) -> bool:
+    """Say whether a whole value is a telephone number, also one without separators; a date is none."""
+    return _WHOLE_PHONE.span(value) is not None and not _DATE.span(value)

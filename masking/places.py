@@ -26,6 +26,7 @@ _WORDS: Final = (
     "jsonrpc id method type mimetype role resulttype iserror protocolversion code taskid status ttlms ttl",
     "cachescope nextcursor cursor createdat lastupdatedat pollinterval action stopreason model",
     "content contents messages result error params tools prompts resources resourcetemplates inputschema",
+    "level progress total audience priority lastmodified size hasmore sizes mode elicitationid",
     "outputschema requestedschema structuredcontent annotations _meta resource name uri text blob data",
 )
 _PROTOCOL_WORDS: Final = frozenset(word for line in _WORDS for word in line.split())

@@ -1,32 +1,52 @@
-"""Output schemas that masked answers still satisfy: what we serve in `tools/list`. Pure.
+"""Masked answers that still satisfy the tool's output schema. Pure.
 
-Clients check `structuredContent` against the tool's `outputSchema` (JSON Schema) and refuse an answer that
-does not fit; a label fits no pattern, and a hidden number is 0.
+Clients check `structuredContent` against the tool's `outputSchema` (JSON Schema 2020-12, as MCP has it) and refuse an
+answer that does not fit. So what stands for a hidden value is of the type, format, pattern and bounds that the schema
+asks for; a member for which there is no such value is left out where it is optional; and an answer that cannot be made
+to fit is not given at all.
+
+What one place satisfied before it was hidden it satisfies afterwards; so only schemas that look at more than one place
+at once are checked as a whole.
 """
 
 from typing import Any, Final
+from weakref import WeakKeyDictionary
 
-from masking.engine import Masker
+from masking.checking import Checker, TooMuch, is_fragile, is_tangled
+from masking.documents import Unreadable, read, write
+from masking.engine import Masker, MaskingFailed
 from masking.folding import same_name
+from masking.substitutes import ABSENT, NoValue, View
 
-# Keywords that a value hidden by its name need not satisfy any more; its type stays.
-_TEXT_KEYWORDS: Final = frozenset({"format", "pattern", "minLength", "maxLength"})
-_BOUNDS: Final = frozenset({"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"})
 _LISTED: Final = frozenset({"enum", "const", "default", "examples"})
-_CONTENT: Final = frozenset({"contentEncoding", "contentMediaType", "contentSchema"})
-_VALUE_KEYWORDS: Final = _TEXT_KEYWORDS | _BOUNDS | _LISTED | _CONTENT
-# What a number need not satisfy that may be hidden for what it is, since it then is 0.
-_NUMBER_KEYWORDS: Final = frozenset({"minimum", "exclusiveMinimum"})
-_NAMED_SCHEMAS: Final = ("properties", "patternProperties", "$defs", "definitions", "dependentSchemas")
-_MOST_DEPTH: Final = 64
+_MEMBER: Final = "structuredContent"
 
 
-def relax_schema(schema: Any, masker: Masker) -> Any:
-    """Return the output schema relaxed for what this masker may hide; the schema itself is not changed.
+class Unfit(MaskingFailed):
+    """The masked answer cannot satisfy the tool's output schema, so it must not be passed on."""
 
-    Types, `properties` and `required` stay. Below 64 levels everything is allowed (`true`).
-    """
-    return _relaxed(schema, masker, (), hidden=False)
+
+class OutputSchema:
+    """The output schema of one tool. Safe to share between threads."""
+
+    def __init__(self, schema: Any) -> None:
+        self.required = required_names(schema)
+        self._schema = schema if isinstance(schema, dict) else None
+        self._fragile = self._schema is not None and is_fragile(schema)
+        self._fitting: WeakKeyDictionary[Masker, _Fitting] = WeakKeyDictionary()
+
+    def fit(self, original: bytes, masked: bytes, masker: Masker) -> bytes:
+        """Return a masked message whose structured content satisfies the schema; the same bytes where it does.
+
+        `original` is the message as it came. A text block that repeated the structured content goes on doing so.
+        Raises Unfit.
+        """
+        if not self._fragile or b"structuredContent" not in masked:
+            return masked
+        known = self._fitting.get(masker)
+        if known is None:
+            known = self._fitting[masker] = _Fitting(served_schema(self._schema, masker))
+        return known.message(original, masked)
 
 
 def required_names(schema: Any) -> frozenset[str]:
@@ -45,51 +65,87 @@ def required_names(schema: Any) -> frozenset[str]:
     return frozenset(names)
 
 
-def _relaxed(schema: Any, masker: Masker, place: tuple[str | int, ...], *, hidden: bool) -> Any:
-    if len(place) > _MOST_DEPTH:
-        return True
+def served_schema(schema: Any, masker: Masker) -> Any:
+    """Return an output schema as callers get to see it: values that it lists are masked like those of answers."""
     if isinstance(schema, list):
-        return [_relaxed(item, masker, place, hidden=hidden) for item in schema]
+        return [served_schema(item, masker) for item in schema]
     if not isinstance(schema, dict):
         return schema
-    dropped = _dropped(masker, hidden=hidden)
-    result: dict[str, Any] = {}
-    for keyword, value in schema.items():
-        if keyword in dropped or (keyword == "propertyNames" and masker.hides_text()):
-            continue
-        result[keyword] = _keyword(keyword, value, masker, place, hidden=hidden)
-    return result
+    return {
+        keyword: _listed_values(keyword, told, masker) if keyword in _LISTED else served_schema(told, masker)
+        for keyword, told in schema.items()
+    }
 
 
-def _dropped(masker: Masker, *, hidden: bool) -> frozenset[str]:
-    if hidden:
-        return _VALUE_KEYWORDS
-    dropped = _TEXT_KEYWORDS if masker.hides_text() else frozenset()
-    return dropped | _NUMBER_KEYWORDS if masker.hides_numbers() else dropped
-
-
-def _keyword(keyword: str, value: Any, masker: Masker, place: tuple[str | int, ...], *, hidden: bool) -> Any:
-    """Relax what stands under one keyword, following the place in the answer that it describes."""
-    if keyword in _NAMED_SCHEMAS and isinstance(value, dict):
-        return {
-            name: _relaxed(
-                item,
-                masker,
-                (*place, same_name(name)),
-                hidden=hidden or (keyword == "properties" and masker.hides_member((*place, same_name(name)))),
-            )
-            for name, item in value.items()
-        }
-    if keyword in {"items", "prefixItems", "contains", "additionalItems", "unevaluatedItems"}:
-        return _relaxed(value, masker, (*place, 0), hidden=hidden or masker.hides_member((*place, 0)))
-    if keyword in _LISTED:
-        return _masked_values(keyword, value, masker)
-    return _relaxed(value, masker, place, hidden=hidden) if isinstance(value, dict | list) else value
-
-
-def _masked_values(keyword: str, value: Any, masker: Masker) -> Any:
-    """Mask listed values like the answer, so that the masked answer is still one of them."""
-    masked = masker.value(value)
+def _listed_values(keyword: str, told: Any, masker: Masker) -> Any:
+    """Mask listed values; what became equal stands once, as enums must have it."""
+    if isinstance(told, dict) and "type" in told:  # a property that happens to have the name of a keyword
+        return served_schema(told, masker)
+    masked = masker.value(told)
     if keyword != "enum" or not isinstance(masked, list):
         return masked
     return [item for index, item in enumerate(masked) if item not in masked[:index]]
+
+
+class _Fitting:
+    """One schema as one reader gets to see it, and the values that were chosen for it."""
+
+    def __init__(self, schema: Any) -> None:
+        self._schema = schema
+        self._checker = Checker(schema)
+        self._root = View(self._checker, (schema,))
+        self._tangled = is_tangled(schema)
+
+    def message(self, original: bytes, masked: bytes) -> bytes:
+        """Fit the structured content of one message. Raises Unfit."""
+        try:
+            before, _ = read(original.decode("utf-8"))
+            after, _ = read(masked.decode("utf-8"))
+            held, shown = _result_of(before), _result_of(after)
+            if _MEMBER not in shown or shown.get("isError") is True:
+                return masked
+            fitted = self._fit(self._root, held.get(_MEMBER, ABSENT), shown[_MEMBER])
+            self._check(held.get(_MEMBER, ABSENT), fitted)
+            if fitted == shown[_MEMBER]:
+                return masked
+            return write({**after, "result": {**shown, _MEMBER: fitted}})
+        except (NoValue, TooMuch, Unreadable, RecursionError, ArithmeticError, UnicodeDecodeError) as error:
+            raise Unfit("masked, it could not satisfy the tool's output schema") from error
+
+    def _check(self, before: Any, fitted: Any) -> None:
+        """Check the whole where its places alone do not prove it; what never satisfied the schema need not now."""
+        if not self._tangled or self._checker.holds(self._schema, fitted):
+            return
+        if before is ABSENT or self._checker.holds(self._schema, before):
+            raise NoValue
+
+    def _fit(self, view: View, before: Any, after: Any) -> Any:
+        if isinstance(after, dict):
+            return self._object(view, before if isinstance(before, dict) else {}, after)
+        if isinstance(after, list):
+            return self._array(view, before if isinstance(before, list) else [], after)
+        if type(before) is type(after) and before == after:
+            return after
+        return view.substitute(before, after)
+
+    def _object(self, view: View, before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
+        fitted: dict[str, Any] = {}
+        for name, member in after.items():
+            try:
+                fitted[name] = self._fit(view.member(name), before.get(name, ABSENT), member)
+            except NoValue:
+                if view.demands(name):
+                    raise
+        return fitted
+
+    def _array(self, view: View, before: list[Any], after: list[Any]) -> list[Any]:
+        held = before + [ABSENT] * (len(after) - len(before))
+        items = [self._fit(view.item(index), held[index], item) for index, item in enumerate(after)]
+        if not view.unique:
+            return items
+        return [item for index, item in enumerate(items) if item not in items[:index]]
+
+
+def _result_of(message: Any) -> dict[str, Any]:
+    result = message.get("result") if isinstance(message, dict) else None
+    return result if isinstance(result, dict) else {}

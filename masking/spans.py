@@ -3,61 +3,129 @@
 import hashlib
 import hmac
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Final
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
+from typing import Final, NamedTuple
 
-from masking.detectors import BY_NAME, hides_value, of_key, pattern_set
+from masking.detectors import BY_NAME, LONGEST_KEPT_NAME, Detector, hides_value, is_card_number, key_rules, of_key
 from masking.fields import Fields, Hidden
-from masking.folding import plain_with_offsets
+from masking.finding import CREDENTIAL, Finder, Group, Joined
+from masking.folding import same_name
 from masking.literals import Forms
 from masking.rules import STRICTNESS, Replace
 
-CREDENTIAL: Final = "credential"
+_MOST_NAMES: Final = 4096
+# Names that head the columns of rows beside them, and with others that say what else their object holds.
+COLUMN_NAMES: Final = ("columns", "fields", "headers", "header")
+_TELLING: Final = frozenset({*COLUMN_NAMES, "value", "blob"})
 _PARTIAL_FROM: Final = 8
-# What a mask of ours looks like: masking it again would change pseudonyms and count hits that are none.
-_OURS: Final = re.compile(rf"\[(?:{CREDENTIAL}|{'|'.join(BY_NAME)})(?::[0-9a-f]{{8}}|:[0-9]+ chars)?\]")
 # What makes a text more than a value: blanks, quotes, brackets, what shells and SQL give a meaning.
 _CODE: Final = re.compile(r"""[\s"'`;|<>(){}\\]|&&|\$\(|\$\{|--""")
 _LONGEST_VALUE: Final = 128
 _RANK: Final = {name: rank for rank, name in enumerate((CREDENTIAL, *BY_NAME))}
+_FEWEST_CARD_DIGITS: Final = 12
+_LEAST_CARD: Final = 10 ** (_FEWEST_CARD_DIGITS - 1)
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
-    """Characters `start` to `end` of a text, the detector (or field) they are hidden for, and how."""
+# Start, negative end, number of the search, and how it is hidden: so that sorting puts the longest first.
+Found = tuple[int, int, int, Hidden]
+# Start and end of what is hidden as one, and start, end and way of the part that decides how.
+Joint = tuple[int, int, int, int, Hidden]
 
-    start: int
-    end: int
-    name: str
-    replace: Replace
+
+class Shown(NamedTuple):
+    """What is shown in place of a text, what was hidden in it, whether it names a masked column or holds base64.
+
+    It is `simple` when it does neither: then nothing is to be done but to show it.
+    """
+
+    text: str
+    names: Sequence[str]
+    named: bool = False
+    packed: bool = False
+    simple: bool = True
 
 
 class Hiding:
     """How values are replaced for one reader.
 
     With `hash_key` (bytes, per installation) pseudonyms are keyed; with `lengths` every mask shows how many
-    characters it hides and nothing is ever removed, which is the view of an approver.
+    characters it hides and nothing is ever removed, which is the view of an approver: code stays readable in it, unless
+    `whole` says that it leaves the house. `known` are all detectors by
+    name, those of an admin behind those that come with the gateway.
     """
 
     def __init__(
-        self, detectors: Mapping[str, Replace], fields: Fields, hash_key: bytes, *, lengths: bool = False
+        self,
+        detectors: Mapping[str, Replace],
+        fields: Fields,
+        hash_key: bytes,
+        *,
+        lengths: bool = False,
+        whole: bool = False,
+        known: Mapping[str, Detector] = BY_NAME,
     ) -> None:
         self.fields = fields
+        self.known = known
         self.detectors = dict(detectors)
         self.lengths = lengths
+        self.shows_code = lengths and not whole
+        self.whole = whole
         self._hash_key = hash_key
-        self.detectors_known = [BY_NAME[name] for name in BY_NAME if name in detectors]
-        self._hints = pattern_set(tuple(detector.hint for detector in self.detectors_known))
+        # Whether what is removed from a text may have to stay as a label where the text is a key.
+        self.removes = "remove" in self.detectors.values() or fields.removes
+        self._names = lru_cache(maxsize=_MOST_NAMES)(self._of_name)
+        self._finder = Finder(self.detectors, fields, known)
+        self._custom = [known[name] for name in known if name not in BY_NAME and name in self.detectors]
+        self._custom_keys = key_rules(self._custom)
+        self.hides_numbers = "credit_card" in self.detectors or bool(self._custom)
+        # What a mask of ours looks like: masking it again would change pseudonyms and count hits that are none.
+        names = "|".join(map(re.escape, (CREDENTIAL, *known, *(fields.labels if whole else ()))))
+        self._ours = re.compile(rf"\[(?:{names})(?::[0-9a-f]{{8}}|:[0-9]+ chars)?\]")
 
     def of_key(self, name: str) -> Hidden | None:
         """Return how values under a key or column of this name are hidden by a detector."""
-        detector = of_key(name, self.detectors)
+        detector = of_key(name, self.detectors) or self._custom_of_key(name)
         return Hidden(detector, self.detectors[detector]) if detector else None
+
+    def _custom_of_key(self, name: str) -> str | None:
+        encoded = same_name(name).encode("utf-8", "replace") if self._custom_keys else b""
+        return next((detector for detector, pattern in self._custom_keys if pattern.span(encoded)), None)
+
+    def of_number(self, number: int | float | str) -> Hidden | None:
+        """Return how a JSON number, or one in its own spelling, is hidden for what it is; None: it is not."""
+        if not self._custom and isinstance(number, int) and -_LEAST_CARD < number < _LEAST_CARD:
+            return None
+        spelling = str(number).encode("ascii", "replace")
+        if "credit_card" in self.detectors and (
+            is_card_number(number)
+            if isinstance(number, int)
+            else len(spelling) >= _FEWEST_CARD_DIGITS and any(True for _ in BY_NAME["credit_card"].find(spelling))
+        ):
+            return Hidden("credit_card", self.detectors["credit_card"])
+        found = next((one.name for one in self._custom if any(True for _ in one.find(spelling))), None)
+        return Hidden(found, self.detectors[found]) if found else None
+
+    def _of_name(self, key: str) -> tuple[str, Hidden | None, bool]:
+        name, by_detector = same_name(key), self.of_key(key)
+        ordinary = by_detector is None and name not in _TELLING and not self.fields.may_name(name)
+        return name, by_detector, ordinary
+
+    def of_name(self, key: str) -> tuple[str, Hidden | None, bool]:
+        """Return the name of a key, how a detector hides its value, and whether neither name nor place ever does.
+
+        Short ones are remembered: documents have the same few keys again and again.
+        """
+        return (self._names if len(key) <= LONGEST_KEPT_NAME else self._of_name)(key)
 
     def hides(self, hidden: Hidden, value: object) -> bool:
         """Say whether hiding by name reaches this value: a field's always, a detector's by type."""
-        return hidden.name not in BY_NAME or hides_value(hidden.name, value)
+        return hidden.name not in self.known or hides_value(hidden.name, value)
+
+    def is_ours(self, text: str) -> bool:
+        """Say whether a text is nothing but a mask of ours."""
+        return text[:1] == "[" and self._ours.fullmatch(text) is not None
 
     def replaced(self, value: str, name: str, replace: Replace) -> str:
         """Return what stands for a hidden text: `[email]`, `****1111`, `[email:ab12cd34]` or nothing."""
@@ -72,60 +140,83 @@ class Hiding:
             return f"[{name}:{hmac.new(self._hash_key, message, hashlib.sha256).hexdigest()[:8]}]"
         return "" if replace == "remove" else f"[{name}]"
 
+    def replaced_number(self, spelling: str, hidden: Hidden) -> int:
+        """Return what stands for a hidden number: 0, or a pseudonym, so that joins go on working."""
+        if hidden.replace != "hash":
+            return 0
+        message = f"{hidden.name}\0{spelling}".encode()
+        return int(hmac.new(self._hash_key, message, hashlib.sha256).hexdigest()[:8], 16) >> 1 or 1
+
+    def found(self, text: str, forms: Forms) -> list[tuple[int, int, str, Replace]]:
+        """Return what is to be hidden in a text: from where to where, under which name, and how."""
+        joints = _merged(self._counted(text, self._finder.find(Joined((text,)), forms).groups))
+        return [(start, end, hidden.name, hidden.replace) for start, end, _, _, hidden in joints]
+
     def mask(self, text: str, forms: Forms, hits: dict[str, int], *, key: bool = False) -> str:
         """Return the text with everything hidden that the detectors or the secret `forms` cover.
 
         `hits` counts what was hidden by name. For a `key`, removal is a label, since a key must stay.
         """
-        encoded = text.encode("utf-8", "surrogatepass")
-        found = [*self._detected(text), *self._assigned(text, encoded)]
-        if forms.occur_in(encoded):
-            found += _literal(text, forms)
-        if not found:
+        shown = self.shown((text,), forms, keys=key)[text]
+        if shown is None:
             return text
+        count(shown.names, hits)
+        return shown.text
+
+    def shown(self, texts: Sequence[str], forms: Forms, *, keys: bool = False) -> dict[str, Shown | None]:
+        """Return for each of these distinct texts what is shown in its place; None: the text itself."""
+        known: dict[str, Shown | None] = dict.fromkeys(texts)
+        joined = Joined(texts)
+        groups, named, packed, _ = self._finder.find(joined, forms)
+        for index in named | packed:
+            known[texts[index]] = Shown(texts[index], (), index in named, index in packed, simple=False)
+        if groups:
+            for index, spans in _by_text(_merged(self._counted(joined.text, groups)), joined.starts):
+                text, names = self._rewritten(joined, index, spans, keys=keys)
+                about = known[texts[index]]
+                known[texts[index]] = about._replace(text=text, names=names) if about else Shown(text, names)
+        return known
+
+    def _counted(self, text: str, groups: Iterable[Group]) -> list[Found]:
+        """Give what is found a place in the order of searches; leave out masks of ours and, for approvers, code."""
+        counted: list[Found] = []
+        for order, (spans, hidden, closed, certain) in enumerate(groups):
+            if not certain:
+                spans = [
+                    (start, end)
+                    for start, end in spans
+                    if start != end and (text[start] != "[" or not self._ours.fullmatch(text, start, end))
+                ]
+                if self.shows_code and not closed:
+                    spans = [(start, end) for start, end in spans if is_plain_value(text[start:end])]
+            counted += [(start, -end, order, hidden) for start, end in spans if start != end]
+        return counted
+
+    def _rewritten(self, joined: Joined, index: int, spans: list[Joint], *, keys: bool) -> tuple[str, list[str]]:
+        text, position = joined.text, joined.starts[index]
+        last = position + len(joined.texts[index])
         pieces: list[str] = []
-        position = 0
-        for span, winner in _merged(found):
-            replace = "label" if key and winner.replace == "remove" else winner.replace
-            shown = text[winner.start : winner.end]
-            if self.lengths and winner.name != CREDENTIAL:
-                shown = text[span[0] : span[1]]
-            pieces += (text[position : span[0]], self.replaced(shown, winner.name, replace))
-            position = span[1]
-            hits[winner.name] = hits.get(winner.name, 0) + 1
-        pieces.append(text[position:])
-        return "".join(pieces)
+        names: list[str] = []
+        for start, end, first, behind, hidden in spans:
+            replace, name = hidden.replace, hidden.name
+            if replace == "label" and not self.lengths:
+                pieces += (text[position:start], f"[{name}]")
+            else:
+                if keys and replace == "remove":
+                    replace = "label"
+                if self.lengths and name != CREDENTIAL:
+                    first, behind = start, end
+                pieces += (text[position:start], self.replaced(text[first:behind], name, replace))
+            names.append(name)
+            position = end
+        pieces.append(text[position:last])
+        return "".join(pieces), names
 
-    def _detected(self, text: str) -> list[Found]:
-        view, offsets = plain_with_offsets(text)
-        encoded = view.encode("utf-8", "surrogatepass")
-        found = []
-        for index in self._hints.found(encoded):
-            detector = self.detectors_known[index]
-            spans = sorted(set(detector.find(encoded)))
-            for start, end in spans if view.isascii() else _characters(encoded, spans):
-                if offsets is not None:
-                    start, end = offsets[start], offsets[end]
-                if self._counts(text[start:end], closed=detector.closed):
-                    found.append(Found(start, end, detector.name, self.detectors[detector.name]))
-        return found
 
-    def _assigned(self, text: str, encoded: bytes) -> list[Found]:
-        """What stands after the name of a masked field in text, as in `ssn: 123-45-6789`."""
-        spans = self.fields.assigned(encoded)
-        if not spans:
-            return []
-        places = _characters(encoded, [(start, end) for start, end, _ in spans])
-        return [
-            Found(start, end, hidden.name, hidden.replace)
-            for (start, end), (_, _, hidden) in zip(places, spans, strict=True)
-            if self._counts(text[start:end], closed=False)
-        ]
-
-    def _counts(self, value: str, *, closed: bool) -> bool:
-        if not value or _OURS.fullmatch(value):
-            return False
-        return closed or not self.lengths or is_plain_value(value)
+def count(names: Iterable[str], hits: dict[str, int]) -> None:
+    """Count each of these names once more."""
+    for name in names:
+        hits[name] = hits.get(name, 0) + 1
 
 
 def is_plain_value(value: str) -> bool:
@@ -144,45 +235,42 @@ def is_plain_block(value: str) -> bool:
     return all(re.fullmatch(r"\s*(?:-----[A-Z0-9 ]+-----|[A-Za-z0-9+/=]{0,76})\s*", line) for line in lines)
 
 
-def _literal(text: str, forms: Forms) -> list[Found]:
-    found = []
-    for form in forms.texts:
-        start = text.find(form)
-        while start >= 0:
-            found.append(Found(start, start + len(form), CREDENTIAL, "label"))
-            start = text.find(form, start + len(form))
-    return found
-
-
-def _characters(encoded: bytes, spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Turn byte offsets, sorted by start, into character offsets in one pass."""
-    edges = sorted({edge for span in spans for edge in span})
-    at: dict[int, int] = {}
-    count = last = 0
-    for edge in edges:
-        count += len(encoded[last:edge].decode("utf-8", "surrogatepass"))
-        at[edge] = count
-        last = edge
-    return [(at[start], at[end]) for start, end in spans]
-
-
-def _merged(found: list[Found]) -> list[tuple[tuple[int, int], Found]]:
+def _merged(found: Iterable[Found]) -> Iterator[Joint]:
     """Join overlapping spans; each joint span is hidden whole, as its longest, then strictest part."""
-    joint: list[tuple[tuple[int, int], Found]] = []
-    for span in sorted(found, key=lambda span: (span.start, -span.end)):
-        if joint and span.start < joint[-1][0][1]:
-            (start, end), winner = joint[-1]
-            joint[-1] = ((start, max(end, span.end)), max(winner, span, key=_weight))
+    joint: Joint | None = None
+    for start, minus_end, _, hidden in sorted(found):
+        if joint is None or start >= joint[1]:
+            if joint is not None:
+                yield joint
+            joint = (start, -minus_end, start, -minus_end, hidden)
         else:
-            joint.append(((span.start, span.end), span))
-    return joint
+            winner = joint[2:]
+            if _weight(start, -minus_end, hidden) > _weight(*winner):
+                winner = (start, -minus_end, hidden)
+            joint = (joint[0], max(joint[1], -minus_end), *winner)
+    if joint is not None:
+        yield joint
 
 
-def _weight(span: Found) -> tuple[bool, int, int, int]:
+def _by_text(joints: Iterable[Joint], starts: list[int]) -> Iterator[tuple[int, list[Joint]]]:
+    """Yield the number of each text in which something is hidden, and what."""
+    index, behind, spans = 0, 0, list[Joint]()
+    for joint in joints:
+        if joint[0] >= behind:
+            if spans:
+                yield index, spans
+            index = bisect_right(starts, joint[0]) - 1
+            behind, spans = starts[index + 1], []
+        spans.append(joint)
+    if spans:
+        yield index, spans
+
+
+def _weight(start: int, end: int, hidden: Hidden) -> tuple[bool, int, int, int]:
     # The gateway's own secret counts before everything: no rule may show a part of it.
     return (
-        span.name == CREDENTIAL,
-        span.end - span.start,
-        STRICTNESS[span.replace],
-        -_RANK.get(span.name, 0),
+        hidden.name == CREDENTIAL,
+        end - start,
+        STRICTNESS[hidden.replace],
+        -_RANK.get(hidden.name, 0),
     )

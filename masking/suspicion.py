@@ -3,38 +3,38 @@
 One pass of one RE2 set over the bytes. The answer may be yes for nothing, never no for something.
 """
 
-from bisect import bisect_right
-from collections.abc import Callable
-from itertools import accumulate
+from collections.abc import Iterable
 from typing import Any, Final
-
-import re2
 
 from masking.detectors import pattern_set
 from masking.documents import unescaped
-from masking.folding import TELLTALE, plain
+from masking.encodings import CODES, undone
+from masking.folding import TELLTALE, parted, plain
 from masking.literals import Forms
+from masking.packing import PACKED, packed_in
 from masking.spans import Hiding
 
 # Escapes can hide any character, the base64 of blobs their text; a zero byte is no JSON in UTF-8.
-_ESCAPE: Final = r"\\[u/]"
+_ESCAPE: Final = r"\\[ux/0-7]"
 _COVER: Final = r"(?i)blob|\x00"
-_BETWEEN: Final = b"\n\x01\n"
+
+_MOST_WRAPPINGS: Final = 4
+_ARRAYS: Final = (list, tuple)
 
 
 def texts_of(value: Any) -> list[str]:
     """Return the distinct strings of a parsed JSON value, keys as well."""
-    found: set[str] = set()
-    waiting = [value]
-    while waiting:
-        item = waiting.pop()
-        if isinstance(item, str):
-            found.add(item)
-        elif isinstance(item, dict):
-            found.update(item)
-            waiting.extend(item.values())
-        elif isinstance(item, list | tuple):
-            waiting.extend(item)
+    found: dict[str, None] = {}  # in the order of the document, so that every process does the same
+    waiting: list[Iterable[Any]] = [(value,)]
+    for items in waiting:
+        for item in items:
+            if isinstance(item, str):
+                found[item] = None
+            elif isinstance(item, dict):
+                found.update(dict.fromkeys(item))
+                waiting.append(item.values())
+            elif isinstance(item, _ARRAYS):
+                waiting.append(item)
     return list(found)
 
 
@@ -44,11 +44,12 @@ class Suspicion:
     def __init__(self, hiding: Hiding) -> None:
         anchors = hiding.fields.anchors
         self._everywhere = hiding.fields.everywhere
-        self._detectors = hiding.detectors_known
-        extra = (_ESCAPE, _COVER, anchors) if anchors else (_ESCAPE, _COVER)
-        hints = (*(detector.hint for detector in self._detectors), *extra)
-        self._patterns = pattern_set(hints)
-        self._singles = [re2.compile(hint.encode()) for hint in hints]
+        self._detectors = [hiding.known[name] for name in hiding.known if name in hiding.detectors]
+        hints = [detector.hint for detector in self._detectors]
+        self._escape = len(hints)
+        hints += [_ESCAPE, _COVER, *([anchors] if anchors else ())]
+        self._coded, self._packed = len(hints), len(hints) + 1
+        self._patterns = pattern_set((*hints, CODES, PACKED))
 
     def of(self, document: bytes, forms: Forms) -> bool:
         """Say whether the document may hold what a rule or a secret in `forms` covers; False is certain."""
@@ -56,49 +57,49 @@ class Suspicion:
             return True
         found = self._patterns.found(document)
         view = document
-        if len(self._detectors) in found:
+        if self._escape in found:
             plainer = unescaped(document)
             if plainer is None:
                 return True
             view, found = plainer, self._patterns.found(plainer)
+        return self._holds(view, found, forms)
+
+    def of_text(self, text: str, forms: Forms) -> bool:
+        """Say whether a text may hold what is covered, also where it is JSON; False is certain."""
+        view = text.encode("utf-8", "surrogatepass")
+        return self._everywhere or self._inner(view, forms, 0)
+
+    def _holds(self, view: bytes, found: list[int], forms: Forms, depth: int = 0) -> bool:
+        """Say whether text with nothing escaped that need not be may hold it, in its codes and its base64 as well."""
         if forms and forms.occur_in(view):
             return True
-        if not view.isascii() and TELLTALE.search(view):
-            view = plain(view.decode("utf-8", "replace")).encode("utf-8", "replace")
+        if (depth or not view.isascii()) and TELLTALE.span(view):
+            text = view.decode("utf-8", "replace")
+            apart = parted(text).encode("utf-8", "replace")
+            if any(self._confirmed(index, apart) for index in self._patterns.found(apart)):
+                return True
+            view = plain(text).encode("utf-8", "replace")
             found = self._patterns.found(view)
-        return any(self._confirmed(index, view) for index in found)
+        if any(self._confirmed(index, view) for index in found):
+            return True
+        if self._coded in found:
+            plainer = undone(view)
+            if plainer is None or (plainer != view and self._inner(plainer, forms, depth)):
+                return True
+        if self._packed not in found:
+            return False
+        inner = "\n".join(packed.text for packed in packed_in(view))
+        return bool(inner) and self._inner(inner.encode("utf-8", "replace"), forms, depth)
 
-    def clean(self, texts: list[str], forms: Forms) -> frozenset[str]:
-        """Return the texts in which nothing can be found, neither as they are nor as JSON.
-
-        All are searched at once, one behind the other: that is much less work than to search each, and a
-        match that reaches over several texts counts for each of them.
-        """
-        encoded = [plain(text).encode("utf-8", "surrogatepass") for text in texts]
-        joined = _BETWEEN.join(encoded)
-        starts = [0, *accumulate(len(text) + len(_BETWEEN) for text in encoded)]
-        touched: set[int] = set()
-        for index in self._patterns.found(joined):
-            _touch(self._singles[index].search, joined, starts, touched)
-        if forms and forms.occur_in("\n".join(texts).encode("utf-8", "surrogatepass")):
-            touched.update(index for index, text in enumerate(texts) if any(form in text for form in forms.texts))
-        return frozenset(text for index, text in enumerate(texts) if index not in touched)
+    def _inner(self, view: bytes, forms: Forms, depth: int) -> bool:
+        # Whatever is wrapped so often is looked at by the walk, which withholds what is wrapped too often.
+        return depth >= _MOST_WRAPPINGS or self._holds(view, self._patterns.found(view), forms, depth + 1)
 
     def _confirmed(self, index: int, view: bytes) -> bool:
         """Say whether a found pattern counts; what is still escaped now is JSON inside of text and does."""
+        if index >= self._coded:
+            return False
         if index >= len(self._detectors):
             return True
         confirm = self._detectors[index].confirm
         return confirm is None or confirm(view)
-
-
-def _touch(search: Callable[[bytes, int], Any], joined: bytes, starts: list[int], touched: set[int]) -> None:
-    """Add the texts that a match lies in or reaches into; the search goes on behind the last of them."""
-    position = 0
-    while match := search(joined, position):
-        start, end = match.span()
-        first = bisect_right(starts, start) - 1
-        last = bisect_right(starts, max(start, end - 1)) - 1
-        touched.update(range(first, last + 1))
-        # One byte early, so that what the separator begins is seen.
-        position = max(starts[min(last + 1, len(starts) - 1)] - 1, position + 1)

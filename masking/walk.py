@@ -3,26 +3,28 @@
 Pure. One `Walk` masks one document and is then thrown away; it counts what it hid.
 """
 
-from collections.abc import Iterator
 from enum import Enum, auto
 from typing import Any, Final
 
 from masking.blobs import Blob, open_blob
-from masking.detectors import BY_NAME, is_card_number
-from masking.documents import MOST_DEPTH, Spelled, Unreadable, read, write
+from masking.documents import MOST_DEPTH, Parsed, Spelled, Unreadable, parse, write
+from masking.embedded import embedded
 from masking.fields import Hidden
-from masking.folding import same_name
+from masking.finding import Joined
 from masking.literals import Forms
+from masking.packing import packed_in
 from masking.paths import Place
 from masking.places import begins_data, is_protocol_word, is_schema, is_untouched
-from masking.spans import Hiding, is_plain_value
+from masking.spans import COLUMN_NAMES, Hiding, Shown, count, is_plain_value
 from masking.suspicion import Suspicion, texts_of
-from masking.tables import mask_columns
+from masking.tables import mask_columns, titles
 
-_MOST_NESTING: Final = 5
-_FEWEST_CARD_DIGITS: Final = 12
-_REMEMBERED: Final = 256  # characters; longer texts seldom repeat
-_COLUMN_NAMES: Final = ("columns", "fields", "headers", "header")
+# A text in a text in a text …: each one may be as long as the whole.
+_MOST_NESTING: Final = 16
+_OPENING: Final = frozenset('{["')
+_CONTAINERS: Final = (dict, list, tuple)
+_STRUCTURED: Final = (dict, list, str)
+_UNSEEN: Final = Shown("", (), named=False, simple=False)
 _ROW_NAMES: Final = ("rows", "data", "values", "records")
 _NAME_NAMES: Final = ("name", "key", "field", "column", "variable")
 
@@ -49,65 +51,98 @@ class Walk:
         self.reshaped = False  # an object had a key twice: its first value must not survive in the old bytes
         self._hiding = hiding
         self._suspicion = suspicion
-        self._clean: frozenset[str] = frozenset()
+        self._known: dict[str, Shown | None] = {}  # None: nothing is hidden in this text
         self._forms = forms
         self._required = required
         self._nesting = 0
-        self._texts: dict[str, str] = {}
-        self._names: dict[str, tuple[str, Hidden | None]] = {}
+        self._ordinary: dict[str, str] = {}  # keys whose values nothing hides for their name, and their names
 
     def document(self, value: Any, place: Place, zone: Zone) -> Any:
         """Return a whole value masked like `value`, after a search of all its texts at once."""
-        self._clean |= self._suspicion.clean(texts_of(value), self._forms)
+        self._search(value)
         return self.value(value, place, zone)
+
+    def _search(self, value: Any) -> None:
+        """Look into all texts of a value at once, but for those that may be JSON: only whether they are suspect."""
+        flat = []
+        for text in texts_of(value):
+            if text in self._known:
+                continue
+            if not _may_be_json(text):
+                flat.append(text)
+            elif not self._suspicion.of_text(text, self._forms):
+                self._known[text] = None
+        if flat:
+            self._known.update(self._hiding.shown(flat, self._forms))
 
     def value(self, value: Any, place: Place, zone: Zone) -> Any:
         """Return the value with everything hidden that the rules cover. Raises Unreadable when too deep."""
         if isinstance(value, str):
             return self.text(value, place)
-        if isinstance(value, dict | list | tuple):
+        if isinstance(value, _CONTAINERS):
             if len(place) >= MOST_DEPTH:
                 raise Unreadable("nested too deep")
             if isinstance(value, dict):
-                return self._object(value, place, zone)
-            return [self._element(item, (*place, index), zone) for index, item in enumerate(value)]
+                return (self._ordinary_object if self._is_ordinary(value) else self._object)(value, place, zone)
+            mask = self._element if zone is Zone.DATA and self._hiding.fields.may_name(None) else self.value
+            return [mask(item, (*place, index), zone) for index, item in enumerate(value)]
         if value is None or isinstance(value, bool):
             return value
         return self._number(value)
 
     def text(self, text: str, place: Place) -> str:
         """Return the text masked: JSON in it structurally, tables by column, all else by what is found."""
-        if text in self._clean:
+        shown = self._known.get(text, _UNSEEN)
+        if shown is _UNSEEN:
+            if _may_be_json(text):
+                nested = self._nested(text, place)
+                if nested is not None:
+                    return nested
+            shown = self._hiding.shown((text,), self._forms)[text]
+        if shown is not None and shown.packed:
+            text = self._repacked(text, place)
+            shown = self._hiding.shown((text,), self._forms)[text]
+        if shown is None:
             return text
-        known = self._texts.get(text)
-        if known is not None:
-            return known
-        if text[:1] in '{["' or text[:1].isspace():
-            nested = self._nested(text, place)
-            if nested is not None:
-                return nested
-        masked = text
-        if "\n" in text:
-            masked = mask_columns(text, self._column, self._hide_text)
-        masked = self._hiding.mask(masked, self._forms, self.hits)
-        if len(text) <= _REMEMBERED and masked == text:
-            self._texts[text] = masked
-        return masked
+        parts = self._around_json(text, place) if shown.named else None
+        return self._flat(text, shown) if parts is None else parts
+
+    def _flat(self, text: str, shown: Shown) -> str:
+        """Return text that is no JSON masked, tables in it by column."""
+        if shown.named:
+            ends = "\\n" if "\n" not in text and "\\n" in text else "\n"  # lines of a text that was escaped
+            columned = mask_columns(text.replace(ends, "\n"), self._column, self._hide_cell).replace("\n", ends)
+            if columned != text:
+                return self._hiding.mask(columned, self._forms, self.hits)
+        count(shown.names, self.hits)
+        return shown.text
+
+    def _around_json(self, text: str, place: Place) -> str | None:
+        """Mask JSON in the middle of a text, and what stands around it; None where none of it hides anything."""
+        pieces: list[str] = []
+        position = 0
+        for start, end in embedded(text):
+            if text.find('"', start, end) < 0:
+                continue  # nothing in it has a name
+            before = sum(self.hits.values())
+            masked = self._json(text[start:end], place)
+            if masked is not None and (sum(self.hits.values()) != before or masked != text[start:end]):
+                pieces += (self._between(text[position:start]), masked)
+                position = end
+        return "".join((*pieces, self._between(text[position:]))) if position else None
+
+    def _between(self, text: str) -> str:
+        shown = self._hiding.shown((text,), self._forms)[text] if text else None
+        return text if shown is None else self._flat(text, shown)
 
     def _number(self, value: Any) -> Any:
-        if "credit_card" not in self._hiding.detectors:
+        if not self._hiding.hides_numbers:
             return value
-        if isinstance(value, int):
-            hidden = is_card_number(value)
-        else:
-            spelling = value.text if isinstance(value, Spelled) else str(value)
-            hidden = len(spelling) >= _FEWEST_CARD_DIGITS and any(
-                True for _ in BY_NAME["credit_card"].find(spelling.encode("ascii", "replace"))
-            )
-        return self._hide(value, Hidden("credit_card", "label")) if hidden else value
+        found = self._hiding.of_number(value.text if isinstance(value, Spelled) else value)
+        return value if found is None else self._hide(value, found)
 
     def _element(self, item: Any, place: Place, zone: Zone) -> Any:
-        hidden = self._hiding.fields.of(place) if zone is Zone.DATA else None
+        hidden = self._hiding.fields.of(place)
         return self._hide(item, hidden) if hidden else self.value(item, place, zone)
 
     def _object(self, members: dict[str, Any], place: Place, zone: Zone) -> dict[str, Any]:
@@ -134,12 +169,43 @@ class Walk:
                 result[key] = self.value(member, here, self._zone_of(here, member, zone))
         return result
 
+    def _is_ordinary(self, members: dict[str, Any]) -> bool:
+        """Say whether no name in an object hides anything or says what the others are: only its values count."""
+        if members.keys() <= self._ordinary.keys():
+            return True
+        for key in members:
+            if key not in self._ordinary:
+                self._name(key)
+                if key not in self._ordinary:
+                    return False
+        return True
+
+    def _ordinary_object(self, members: dict[str, Any], place: Place, zone: Zone) -> dict[str, Any]:
+        names, known = self._ordinary, self._known
+        mask = self._of_message if zone is Zone.PROTOCOL else self.value
+        result: dict[str, Any] = {}
+        for key, member in members.items():
+            if isinstance(member, str):
+                shown = known.get(member, _UNSEEN)
+                if shown is None:
+                    result[key] = member
+                    continue
+                if zone is Zone.DATA and shown.simple:
+                    count(shown.names, self.hits)
+                    result[key] = shown.text
+                    continue
+            result[key] = mask(member, (*place, names[key]), zone)
+        return result
+
+    def _of_message(self, value: Any, place: Place, zone: Zone) -> Any:
+        return value if is_untouched(place) else self.value(value, place, self._zone_of(place, value, zone))
+
     def _name(self, key: str) -> tuple[str, Hidden | None]:
         """Return the name under which a key is compared, and how a detector that knows it hides the value."""
-        known = self._names.get(key)
-        if known is None:
-            known = self._names[key] = (same_name(key), self._hiding.of_key(key))
-        return known
+        name, by_detector, ordinary = self._hiding.of_name(key)
+        if ordinary and self._known.get(key, _UNSEEN) is None:
+            self._ordinary[key] = name
+        return name, by_detector
 
     def _hidden(self, place: Place, by_detector: Hidden | None, member: Any, zone: Zone) -> Hidden | None:
         if zone is Zone.SCHEMA or (zone is Zone.PROTOCOL and is_protocol_word(place)):
@@ -163,9 +229,16 @@ class Walk:
 
     def _key(self, key: str, members: dict[str, Any], result: dict[str, Any]) -> str:
         """Return the key masked, with a number where another member already has that name."""
-        if key in self._clean:
+        shown = self._known.get(key, _UNSEEN)
+        if shown is None:
             return key
-        masked = self._hiding.mask(key, self._forms, self.hits, key=True)
+        if shown.packed:
+            masked = self._hiding.mask(self._repacked(key, ()), self._forms, self.hits, key=True)
+        elif shown is _UNSEEN or self._hiding.removes:
+            masked = self._hiding.mask(key, self._forms, self.hits, key=True)
+        else:
+            count(shown.names, self.hits)
+            masked = shown.text
         if masked == key:
             return key
         unique, number = masked, 1
@@ -188,15 +261,17 @@ class Walk:
         if isinstance(value, str):
             return self._hide_text(value, hidden)
         self._count(hidden)
+        shown = value.text if isinstance(value, Spelled) else str(value)
         if self._hiding.lengths:
-            shown = value.text if isinstance(value, Spelled) else str(value)
             return self._hiding.replaced(shown, hidden.name, "label")
-        return False if isinstance(value, bool) else 0
+        return False if isinstance(value, bool) else self._hiding.replaced_number(shown, hidden)
 
     def _hide_text(self, text: str, hidden: Hidden) -> str:
         if not text:
             return text
-        if self._hiding.lengths and not is_plain_value(text):
+        if self._hiding.whole and self._hiding.is_ours(text):
+            return text
+        if self._hiding.shows_code and not is_plain_value(text):
             return self._hiding.mask(text, self._forms, self.hits)
         if any(form in text for form in self._forms.texts):
             text = self._hiding.mask(text, self._forms, self.hits)
@@ -204,6 +279,10 @@ class Walk:
                 return text
         self._count(hidden)
         return self._hiding.replaced(text, hidden.name, "label" if hidden.replace == "remove" else hidden.replace)
+
+    def _hide_cell(self, cell: str, hidden: Hidden) -> str:
+        """Hide a cell of a table, unless a detector knows its column and says that this is no value of its kind."""
+        return self._hide_text(cell, hidden) if self._hiding.hides(hidden, cell) else cell
 
     def _column(self, name: str) -> Hidden | None:
         return self._hiding.fields.of_column(name) or self._hiding.of_key(name)
@@ -221,10 +300,12 @@ class Walk:
 
     def _positional(self, members: dict[str, Any]) -> dict[str, Any]:
         """Hide cells of `{"columns": ["ssn", …], "rows": [["…", …], …]}`, as SQL servers answer."""
-        names = next((members[key] for key in _COLUMN_NAMES if isinstance(members.get(key), list)), None)
+        if members.keys().isdisjoint(COLUMN_NAMES):
+            return members
+        names = next((members[key] for key in COLUMN_NAMES if isinstance(members.get(key), list)), None)
         if names is None:
             return members
-        hidden = {index: how for index, name in _titles(names) if (how := self._column(name))}
+        hidden = {index: how for index, name in titles(names) if (how := self._column(name))}
         if not hidden:
             return members
         return {
@@ -242,34 +323,67 @@ class Walk:
 
     def _nested(self, text: str, place: Place) -> str | None:
         """Mask text that is JSON, or lines of JSON, structurally; None where it is neither."""
-        if self._nesting >= _MOST_NESTING or text.lstrip()[:1] not in {"{", "[", '"'}:
-            return None
         whole = self._json(text, place)
         if whole is not None or "\n" not in text.strip():
             return whole
-        lines = []
-        for line in text.split("\n"):
-            masked = self._json(line, place) if line.strip() else line
-            if masked is None:
-                return None
-            lines.append(masked)
-        return "\n".join(lines)
-
-    def _json(self, text: str, place: Place) -> str | None:
-        before, reshaped = sum(self.hits.values()), self.reshaped
+        lines = text.split("\n")
         try:
-            value, doubled = read(text)
+            found = [parse(line) if line.strip() else None for line in lines]
         except Unreadable:
             return None
-        if not isinstance(value, dict | list | str):
+        if not all(one is None or isinstance(one.value, _STRUCTURED) for one in found):
             return None
-        self._nesting += 1
-        masked = self.document(value, place, Zone.DATA)
+        self._deeper()
+        self._search([one.value for one in found if one])
+        masked = (self._written(line, one, place) if one else line for line, one in zip(lines, found, strict=True))
+        text = "\n".join(masked)
         self._nesting -= 1
-        self.reshaped = reshaped or doubled
-        if sum(self.hits.values()) == before and not doubled:
+        return text
+
+    def _json(self, text: str, place: Place) -> str | None:
+        try:
+            parsed = parse(text)
+        except Unreadable:
+            return None
+        if not isinstance(parsed.value, _STRUCTURED):
+            return None
+        self._deeper()
+        self._search(parsed.value)
+        masked = self._written(text, parsed, place)
+        self._nesting -= 1
+        return masked
+
+    def _written(self, text: str, parsed: Parsed, place: Place) -> str:
+        """Return the text of a value masked; as it came where nothing in it was hidden."""
+        before, reshaped = sum(self.hits.values()), self.reshaped
+        masked = self.value(parsed.value, place, Zone.DATA)
+        self.reshaped = reshaped or parsed.doubled
+        if sum(self.hits.values()) == before and not parsed.doubled:
             return text
-        return write(masked, indented="\n" in text.strip()).decode("utf-8")
+        return write(masked, parsed.style).decode("utf-8")
+
+    def _repacked(self, text: str, place: Place) -> str:
+        """Return a text with what stands in it as base64 masked, and packed again where that hid something."""
+        self._deeper()
+        joined = Joined((text,))
+        found = list(packed_in(joined.view))
+        pieces: list[str] = []
+        position = 0
+        for packed, (start, end) in zip(found, joined.characters([packed.span for packed in found]), strict=True):
+            if not self._suspicion.of_text(packed.text, self._forms):
+                continue
+            before = sum(self.hits.values())
+            masked = self.text(packed.text, place)
+            if sum(self.hits.values()) != before:
+                pieces += (text[position:start], packed.packed(masked))
+                position = end
+        self._nesting -= 1
+        return "".join((*pieces, text[position:]))
+
+    def _deeper(self) -> None:
+        self._nesting += 1
+        if self._nesting > _MOST_NESTING:
+            raise Unreadable("texts inside of texts, too many times")
 
     def _blob(self, blob: Blob, place: Place) -> str:
         before = sum(self.hits.values())
@@ -277,9 +391,9 @@ class Walk:
         return blob.original if sum(self.hits.values()) == before and masked == blob.text else blob.closed(masked)
 
 
-def _titles(names: list[Any]) -> Iterator[tuple[int, str]]:
-    """Yield the position and title of every column that is named by a string or by `{"name": …}`."""
-    for index, item in enumerate(names):
-        title = item.get("name") if isinstance(item, dict) else item
-        if isinstance(title, str):
-            yield index, title
+def _may_be_json(text: str) -> bool:
+    """Say whether a text begins like an object, an array or a string."""
+    first = text[:1]
+    if first.isspace():
+        first = text.lstrip()[:1]
+    return first in _OPENING

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from approvals.catalogue.definitions import digest_of
 from masking import documents
-from masking.schemas import relax_schema
+from masking.schemas import served_schema
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from masking.engine import Masker
     from proxy.envelope import Id
 
@@ -49,11 +49,27 @@ def classify(message: bytes, request_id: Id | None) -> tuple[Kind, dict[str, Any
     return (Kind.ANSWER if answers and (same or nameless) else Kind.FOREIGN), content
 
 
-def filtered(method: str, content: dict[str, Any], visible: Callable[[str, str], bool]) -> dict[str, Any] | None:
+Visible = Callable[[str, str, Any], bool]
+
+
+def listed_tools(message: bytes) -> dict[str, str] | None:
+    """Return the digests of the tools that an answer lists, by name; None when it lists none.
+
+    Raises masking.documents.Unreadable when it is not JSON as RFC 8259 has it.
+    """
+    content, _ = documents.read(message.decode("utf-8"))
+    result = content.get("result")
+    tools = result.get("tools") if isinstance(result, dict) else None
+    if not isinstance(tools, list):
+        return None
+    return {one["name"]: digest_of(one) for one in tools if isinstance(one, dict) and isinstance(one.get("name"), str)}
+
+
+def filtered(method: str, content: dict[str, Any], visible: Visible) -> dict[str, Any] | None:
     """Return the answer of a list without what the caller may not use, or None when nothing had to go.
 
-    `visible(name, method)` is asked for each entry. An entry without a name is dropped: no rule could speak of it.
-    A filtered list is private to its caller, whatever the server said of caching.
+    `visible(name, method, entry)` is asked for each entry. An entry without a name is dropped: no rule could speak of
+    it.
     """
     if method not in LISTS or not isinstance(content.get("result"), dict):
         return None
@@ -65,14 +81,11 @@ def filtered(method: str, content: dict[str, Any], visible: Callable[[str, str],
     kept = [
         one
         for one in entries
-        if isinstance(one, dict) and isinstance(one.get(name_key), str) and visible(one[name_key], judged_as)
+        if isinstance(one, dict) and isinstance(one.get(name_key), str) and visible(one[name_key], judged_as, one)
     ]
     if len(kept) == len(entries):
         return None
-    changed = {**result, key: kept}
-    if "cacheScope" in changed:
-        changed["cacheScope"] = "private"
-    return {**content, "result": changed}
+    return {**content, "result": {**result, key: kept}}
 
 
 def readdressed(answer: bytes, request_id: Id | None) -> bytes:
@@ -81,17 +94,34 @@ def readdressed(answer: bytes, request_id: Id | None) -> bytes:
     return documents.write({**content, "id": request_id})
 
 
-def relaxed(content: dict[str, Any], masker: Masker) -> dict[str, Any]:
-    """Return the answer of `tools/list` with output schemas that the masked results still satisfy."""
+def described(content: dict[str, Any], masker: Masker) -> dict[str, Any]:
+    """Return the answer of `tools/list` with what output schemas list masked like the results themselves."""
     tools = [
-        {**tool, "outputSchema": relax_schema(tool["outputSchema"], masker)} if "outputSchema" in tool else tool
+        {**tool, "outputSchema": served_schema(tool["outputSchema"], masker)} if "outputSchema" in tool else tool
         for tool in content["result"]["tools"]
     ]
     return {**content, "result": {**content["result"], "tools": tools}}
 
 
-def served_list(message: bytes, method: str, visible: Callable[[str, str], bool], masker: Masker) -> bytes:
-    """Return a list as its caller may see it: filtered, schemas relaxed; the same bytes when nothing had to change.
+def private(message: bytes) -> bytes:
+    """Return an answer that may be kept for its caller alone, whatever its server said (`cacheScope`, 2026-07-28).
+
+    Lists and contents differ by access, rules and masking from caller to caller, so that nobody may share them.
+    Raises masking.documents.Unreadable when it is not JSON as RFC 8259 has it.
+    """
+    if b"cacheScope" not in message:
+        return message
+    content, _ = documents.read(message.decode("utf-8"))
+    result = content.get("result")
+    if not isinstance(result, dict) or result.get("cacheScope") != "public":
+        return message
+    return documents.write({**content, "result": {**result, "cacheScope": "private"}})
+
+
+def served_list(message: bytes, method: str, visible: Visible, masker: Masker) -> bytes:
+    """Return a list as its caller may see it: filtered, with schemas that results satisfy.
+
+    Where nothing has to change, the same bytes come back.
 
     Raises masking.documents.Unreadable when it is not JSON as RFC 8259 has it.
     """
@@ -99,6 +129,6 @@ def served_list(message: bytes, method: str, visible: Callable[[str, str], bool]
     kept = filtered(method, content, visible)
     served = content if kept is None else kept
     if method == "tools/list" and isinstance(served.get("result"), dict) and "tools" in served["result"]:
-        relaxed_list = relaxed(served, masker)
-        kept = relaxed_list if relaxed_list != served else kept
+        shown = described(served, masker)
+        kept = shown if shown != served else kept
     return message if kept is None else documents.write(kept)

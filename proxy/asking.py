@@ -6,30 +6,38 @@ import asyncio
 import contextlib
 import logging
 import time
+from contextlib import aclosing
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from django.db import Error as DatabaseFailure
 
-from approvals import holding, keyed
+from approvals import access, holding, keyed
 from approvals.database import in_database
+from approvals.denials import DeniedTooOften
 from approvals.models import ApprovalRequest
-from approvals.services import run_due
+from approvals.outlet import counts
 from approvals.states import Status
+from approvals.timers import run_due
 from approvals.verdicts import Block, Hold
-from masking import documents
-from proxy import replies
+from approvals.waiting import happens
+from proxy import denials, replies
 from proxy.answers import readdressed
-from proxy.binding import bound_parameters, shown_parameters
+from proxy.binding import readable, shown_parameters
+from proxy.cancelling import Cancelling
 from proxy.faults import CallFailed, record_unavailable
+from proxy.large import apart
 from proxy.outcomes import refusal_of
-from proxy.pipeline import Moved, Pulse, Reply, Settled
-from proxy.recording import approval_meta, decision, entry, kept_view, outlet_of, request_payloads
+from proxy.pipeline import Moved, Reply, Settled
+from proxy.recording import approval_meta, call_digest_of, decision, entry, kept_view, outlet_of, request_payloads
+from proxy.signs import sign_of_life, waiting
+from proxy.successors import Successors
 from sessions.journal import RecordUnavailable, RevisionMoved
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Sequence
+    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 
     from approvals.runtime import Runtime
     from proxy.background import Background
@@ -37,6 +45,7 @@ if TYPE_CHECKING:
     from proxy.exchange import Exchange, Permit
     from proxy.forwarding import Forwarding
     from proxy.judging import Judging
+    from proxy.pipeline import Pulse
     from sessions.events import Event
 
 log = logging.getLogger("holdgate.asking")
@@ -48,6 +57,8 @@ RETRY_SECONDS = 5.0
 # After the database failed, the row is read again so much later.
 REREAD_SECONDS = 1.0
 WAITING = frozenset({Status.PENDING, Status.EXECUTING})
+TAKEN_BACK = frozenset({Status.CANCELLED, Status.REVOKED})
+OBJECTED = frozenset({Status.DENIED, Status.REVOKED})
 
 
 class Asking:
@@ -66,6 +77,8 @@ class Asking:
         self._catalogue = catalogue
         self._forwarding = forwarding
         self._background = background
+        self._successors = Successors()
+        self.cancelling = Cancelling(house, background)
         self.stopping = asyncio.Event()
 
     async def wait(self, exchange: Exchange, hold: Hold) -> AsyncIterator[Pulse]:
@@ -85,45 +98,61 @@ class Asking:
             exchange.moved = True
             return
         try:
-            async for pulse in self._until_decided(exchange, request):
-                yield pulse
+            async with aclosing(self.until_decided(exchange, request)) as pulses:
+                async for pulse in pulses:
+                    yield pulse
+            if exchange.pulses and exchange.request and Status(exchange.request.status) is Status.APPROVED:
+                yield sign_of_life(exchange, f"Approval {request.id} was given; the call is run now")
         except BaseException:  # the caller left, or the database failed: whoever comes back may join
-            self._detach(exchange)
+            self.let_go(exchange)
             raise
 
     async def _abandon(self, exchange: Exchange, opening: asyncio.Future[ApprovalRequest | None]) -> None:
         """The caller left while the request was being committed; nobody waits for it."""
         with contextlib.suppress(CallFailed):
             await opening
-        await self._let_go(exchange)
+        self.let_go(exchange)
 
     async def _open(self, exchange: Exchange, hold: Hold) -> ApprovalRequest | None:
         snapshot = exchange.snapshot
-        ask = self._ask(exchange, hold)
+        ask = await apart(len(exchange.message.raw), partial(self._ask, exchange, hold))
 
         def work() -> tuple[ApprovalRequest, Sequence[Event]]:
-            request, events = holding.open_or_join(ask, snapshot)
+            known = self._successors.of(exchange.replaces)
+            request, events = holding.open_or_join(replace(ask, approval_id=known) if known else ask, snapshot)
+            if exchange.replaces:
+                self._successors.note(exchange.replaces, request.id)
             return request, [*exchange.opening, *events]
 
         try:
             request = await self._house.journal.transact(work, revision=snapshot.revision)
         except RevisionMoved:
-            await self._house.policies.refreshed()
+            await self._house.refreshed()
             return None
         except keyed.KeyTaken:
             exchange.key_taken = True
+            return None
+        except holding.TooManyPending as error:
+            exchange.crowded = str(error)
+            return None
+        except DeniedTooOften as error:
+            exchange.stopped = error
             return None
         except RecordUnavailable as error:
             raise record_unavailable(exchange.call_id, "false") from error
         exchange.opening = ()
         exchange.approval_id = request.id
         exchange.call_id = request.call_id
+        self.unattend(exchange)  # it may have waited for another one before
+        exchange.attends = request.id
+        self._house.waiting.attend(request.id)
         self._house.waiting.hint([request.id])
         return request
 
     def _ask(self, exchange: Exchange, hold: Hold) -> holding.Ask:
         outlet = outlet_of(exchange)
         knobs, call = exchange.knobs, exchange.call
+        shown = shown_parameters(exchange.message)
         key = knobs.idempotency_key
         return holding.Ask(
             call_id=exchange.call_id,
@@ -131,34 +160,44 @@ class Asking:
             call=call,
             hold=hold,
             tool=outlet.text(call.name),
-            call_digest=holding.call_digest(call, bound_parameters(exchange.message), exchange.tool_digest),
+            call_digest=call_digest_of(exchange),
             tool_digest=exchange.tool_digest,
-            arguments=_shown(outlet.for_approver(shown_parameters(exchange.message))),
+            arguments=readable(outlet.for_approver(shown)),
             payloads=request_payloads(exchange),
+            masked=counts(exchange.request_hits),
             reason=outlet.text(knobs.reason) if knobs.reason else "",
             idempotency=keyed.scope_of(call.caller.key, call.connection, key) if key else "",
             # Whoever lost the race for the one execution waits on with the request they already waited for.
             approval_id=exchange.approval_id or knobs.approval or "",
             process=self._house.journal.process_id,
+            access=exchange.window,
+            sent=readable(outlet.for_sealing(shown)) if hold.terms.reveal_to else "",
         )
 
-    async def _until_decided(self, exchange: Exchange, request: ApprovalRequest) -> AsyncIterator[Pulse]:
-        """Pulse until the row says something else than waiting. The row is read on a hint, never per pulse."""
+    async def until_decided(self, exchange: Exchange, request: ApprovalRequest) -> AsyncGenerator[Pulse]:
+        """Pulse until the row says something else than waiting, and leave it in the exchange.
+
+        It is read on a hint, never per pulse.
+        """
         started = due = time.monotonic()
         # One budget for the whole call, however often it is asked anew.
-        exchange.hold_until = deadline = exchange.hold_until or started + self._budget(exchange)
-        with self._house.waiting.watch(request.id, request.version) as moved:
+        exchange.hold_until = exchange.hold_until or started + self._budget(exchange)
+        with (
+            self.cancelling.waits(exchange, request.id),
+            self._house.waiting.watch(request.id, request.version) as moved,
+        ):
             while Status(request.status) in WAITING and not self.stopping.is_set():
                 now = time.monotonic()
                 if now >= due:
                     due = now + PULSE_SECONDS
-                    yield _pulse(exchange, request, now - started)
-                left = deadline - time.monotonic()
+                    yield waiting(exchange, request, now - started)
+                left = exchange.hold_until - time.monotonic()
                 if left <= 0:
                     break
-                overdue = (request.expires_at - datetime.now(UTC)).total_seconds() + 0.05
-                nap = min(left, due - time.monotonic(), max(overdue, 0.05))
-                if not await _happens(moved, nap) and datetime.now(UTC) < request.expires_at:
+                expiry = (request.expires_at - datetime.now(UTC)).total_seconds()
+                # Over by our clock, but the database's decides: it is asked again now and then, not all the time.
+                nap = min(left, due - time.monotonic(), expiry + 0.05 if expiry > 0 else REREAD_SECONDS)
+                if not await happens(moved, nap) and datetime.now(UTC) < request.expires_at:
                     continue
                 moved.clear()
                 request = await self._current(request, moved)
@@ -191,20 +230,23 @@ class Asking:
         usual = float(wait.seconds(exchange.caller.kind))
         return usual if exchange.accepts_stream else min(usual, SILENT_SECONDS)
 
-    def _detach(self, exchange: Exchange) -> None:
-        self._background.run(self._let_go(exchange))
+    def unattend(self, exchange: Exchange) -> str:
+        """Take this caller off the line; return the approval for which nobody of this process is left on it."""
+        left, exchange.attends = exchange.attends, ""
+        return left if left and self._house.waiting.unattend(left) else ""
 
-    async def _let_go(self, exchange: Exchange) -> None:
-        if exchange.approval_id:
+    def let_go(self, exchange: Exchange) -> None:
+        """The caller is gone: when nobody else waits for the approval, whoever comes back joins it."""
+        if unattended := self.unattend(exchange):
             process = self._house.journal.process_id
-            await in_database(lambda: holding.detach(exchange.approval_id, process))
+            self._background.run(in_database(lambda: holding.detach(unattended, process)))
 
     async def claim(self, exchange: Exchange, hold: Hold) -> Moved | Settled | Permit:
         """Take the approved request for its one execution, judged again under the policy of this moment."""
         try:
             return await self._claimed(exchange, hold)
         except BaseException:  # the caller left, or a step failed: whoever comes back may join
-            self._detach(exchange)
+            self.let_go(exchange)
             raise
 
     async def _claimed(self, exchange: Exchange, hold: Hold) -> Moved | Settled | Permit:
@@ -213,7 +255,7 @@ class Asking:
         request = exchange.request
         match Status(request.status):
             case Status.SUPERSEDED:
-                exchange.approval_id, exchange.call_id = "", exchange.own_id
+                exchange.replaces, exchange.approval_id, exchange.call_id = request.id, "", exchange.own_id
                 return Moved()
             case Status.APPROVED:
                 return await self._claim_approved(exchange, request)
@@ -224,7 +266,9 @@ class Asking:
         return await self._refused(exchange, hold, request)
 
     async def _not_asked(self, exchange: Exchange, hold: Hold) -> Moved | Settled:
-        """No request was opened: the policy moved first, or the key of the call is another call's."""
+        """No request was opened: the policy moved first, people denied too many, or the key is another call's."""
+        if exchange.stopped:
+            return await denials.refuse(self._house, exchange, hold, exchange.stopped)
         if not exchange.key_taken:
             return Moved()
         return await self._forwarding.key_taken(exchange, decision(exchange, "hold", hold.rules, hold.would))
@@ -233,8 +277,9 @@ class Asking:
         before = exchange.tool_digest
         try:
             await self._catalogue.refresh(exchange)
-        except CallFailed:
-            await in_database(lambda: holding.detach(request.id, self._house.journal.process_id))
+        except CallFailed:  # committed before the caller hears of it: they may come back at once
+            if unattended := self.unattend(exchange):
+                await in_database(lambda: holding.detach(unattended, self._house.journal.process_id))
             raise
         verdict = await self._judging.judge(exchange)
         if exchange.tool_digest != before:
@@ -251,9 +296,13 @@ class Asking:
     async def _take(self, exchange: Exchange, hold: Hold, request: ApprovalRequest) -> Moved | Settled | Permit:
         """Claim, policy revision check and intent in one transaction; from here on the caller may leave."""
         snapshot = exchange.snapshot
-        intent = self._forwarding.intent(exchange, hold.rules, approval=request.id, binding=request.binding)
+        # Of what is about to be sent, not of what was asked for: the record shows that they are the same.
+        digest = await apart(len(exchange.message.raw), partial(call_digest_of, exchange))
+        facts = {"approval": request.id, "binding": request.binding, "call": digest}
+        intent = self._forwarding.intent(exchange, hold.rules, **facts)
 
         def work() -> tuple[str, Sequence[Event]]:
+            access.require_open(exchange.window)
             token, events = holding.claim(request.id, snapshot)
             return token, [*events, *([intent] if token else [])]
 
@@ -263,7 +312,7 @@ class Asking:
             token = await self._house.journal.transact(work, revision=snapshot.revision)
         except RevisionMoved:
             exchange.committed = False
-            await self._house.policies.refreshed()
+            await self._house.refreshed()
             return await self._claim_approved(exchange, request)
         except RecordUnavailable as error:
             raise record_unavailable(exchange.call_id, "false") from error
@@ -271,13 +320,16 @@ class Asking:
             self._house.waiting.hint([request.id])
             return self._forwarding.permit(hold.rules, hold.would, permit_until, claim=token)
         exchange.committed = False
+        now = await in_database(partial(self._read, request.id))
+        if Status(now.status) in TAKEN_BACK:
+            return await self._refused(exchange, hold, now)
         return Moved()  # another caller was faster, or the approvers lost their standing: look again
 
     async def _supersede(self, exchange: Exchange, request: ApprovalRequest, cause: str) -> Moved:
         snapshot = exchange.snapshot
         await self._transact(exchange, lambda: (None, holding.supersede(request, snapshot, cause=cause)))
         self._house.waiting.hint([request.id])
-        exchange.approval_id = ""
+        exchange.replaces, exchange.approval_id = request.id, ""
         exchange.call_id = exchange.own_id  # others may have joined: what each of them does now is a call of its own
         return Moved()
 
@@ -286,16 +338,18 @@ class Asking:
 
         That nobody waits any more is committed before the caller hears it: they may come back at once, and join then.
         """
-        process = self._house.journal.process_id
-        return await self._refused(exchange, hold, request, lambda: holding.detach(request.id, process))
+        unattended, process = self.unattend(exchange), self._house.journal.process_id
+        return await self._refused(
+            exchange, hold, request, (lambda: holding.detach(unattended, process)) if unattended else None
+        )
 
     async def _refused(
         self, exchange: Exchange, hold: Hold, request: ApprovalRequest, also: Callable[[], None] | None = None
     ) -> Settled:
         url = self._house.public_url
-        comments = await in_database(lambda: _deniers(request)) if request.status == Status.DENIED else ""
+        said = await in_database(lambda: request.objection) if request.status in OBJECTED else ""
         shutting = self.stopping.is_set()
-        refusal = refusal_of(request, exchange.call_id, url, comments, retry_after=RETRY_SECONDS, stopping=shutting)
+        refusal = refusal_of(request, exchange.call_id, url, said, retry_after=RETRY_SECONDS, stopping=shutting)
         made = decision(exchange, "hold", hold.rules, hold.would)
         meta = approval_meta(request, url, refusal.retry_after)
         event = entry(exchange, "call.refused", reason=refusal.reason, executed=refusal.executed)
@@ -323,7 +377,7 @@ class Asking:
         try:
             await self._transact(exchange, work, revision=exchange.snapshot.revision)
         except RevisionMoved:
-            await self._house.policies.refreshed()
+            await self._house.refreshed()
             return Moved()
         exchange.delivers = request.id
         made = decision(exchange, "hold", hold.rules, hold.would)
@@ -342,32 +396,3 @@ class Asking:
             await self._house.journal.transact(work, revision=revision)
         except RecordUnavailable as error:
             raise record_unavailable(exchange.call_id, "false") from error
-
-
-def _shown(arguments: Any) -> str:
-    """Return the arguments as an approver reads them; every number keeps its spelling."""
-    return documents.write(arguments, indented=True).decode()
-
-
-def _deniers(request: ApprovalRequest) -> str:
-    said = [vote.comment for vote in request.votes.filter(decision="deny") if vote.comment]
-    return "; ".join(said)
-
-
-async def _happens(event: asyncio.Event, seconds: float) -> bool:
-    try:
-        async with asyncio.timeout(seconds):
-            await event.wait()
-    except TimeoutError:
-        return False
-    return True
-
-
-def _pulse(exchange: Exchange, request: ApprovalRequest, waited: float) -> Pulse:
-    """Return a sign of life; with a progress note when the caller gave a token, always rising."""
-    groups = ", ".join(sorted(request.quorum.groups))
-    text = f"Waiting for approval {request.id} by {groups} ({int(waited)} s)"
-    exchange.pulses += 1
-    token = exchange.message.progress_token
-    note = None if token is None else replies.progress(token, exchange.pulses, text)
-    return Pulse(comment=text, progress=note)

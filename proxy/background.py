@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ class Background:
             log.error("work in the background failed: %s", type(error).__name__, exc_info=error)
 
     async def finish(self, seconds: float) -> None:
-        """Wait for what still runs, so many seconds at most."""
-        if self._tasks:
-            await asyncio.wait(set(self._tasks), timeout=seconds)
+        """Wait for what still runs, and for what that begins, so many seconds at most."""
+        deadline = time.monotonic() + seconds
+        while self._tasks and (left := deadline - time.monotonic()) > 0:
+            await asyncio.wait(set(self._tasks), timeout=left)

@@ -29,6 +29,11 @@ def shown_parameters(message: Message) -> Any:
     return documents.read(strictjson.canonical(shown).decode())[0]
 
 
+def readable(arguments: Any) -> str:
+    """Return arguments as an approver reads them; every number keeps its spelling."""
+    return documents.write(arguments, documents.Style.INDENTED).decode()
+
+
 def _rest(message: Message) -> dict[str, Any]:
     if message.method == "completion/complete":
         return {}  # its arguments are all its parameters already

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from approvals.config.identity import is_account
 from approvals.groups import local_groups
 from approvals.verdicts import Caller
 from proxy.tokens import SignedClaims, TokenRejected
@@ -23,23 +24,27 @@ if TYPE_CHECKING:
 
 MAX_DISPLAY_LENGTH = 120
 MAX_EMAIL_LENGTH = 254
+MAX_ACCOUNT_LENGTH = 1000
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 def caller_of(claims: SignedClaims, issuer: Issuer, config: Config) -> Caller:
     """Return who calls, as the policy sees them; raises TokenRejected for groups of an unexpected form."""
     email = _verified_email(claims, issuer)
+    starter = _starter(claims, issuer)
     bare = Caller(
         iss=issuer.issuer,
         sub=claims["sub"],
         kind=_kind(claims, issuer),
         groups=frozenset(_issuer_groups(claims, issuer)),
         run=tuple(_run(claims, issuer)),
-        person=_person(claims, issuer, config),
+        person=starter if starter and _is_linked(starter, config) else None,
+        starter=starter,
         owned_by=tuple(issuer.owned_by),
         display=_display(claims, email),
         email=email,
         issuer=issuer.name,
+        claims=tuple((name, tuple(_texts(_find(claims, name)))) for name in config.claims_asked),
     )
     return replace(bare, groups=bare.groups | local_groups(config, bare))
 
@@ -87,18 +92,39 @@ def _run(claims: SignedClaims, issuer: Issuer) -> Iterator[tuple[str, str]]:
             )
 
 
-def _person(claims: SignedClaims, issuer: Issuer, config: Config) -> str | None:
-    """Return the account (`iss|value`) of the person who started the job, where it is known whose it is.
+def accounts_of(claims: SignedClaims, issuer: Issuer) -> dict[str, str]:
+    """Return the further accounts that the issuer says are this person's, each with how to show it (`account_claims`).
 
-    An account that `people` does not link to another one could be anybody's; then nobody could be refused for
-    having started the job, so it counts as unknown and the owners of the CI identity answer for it.
+    A claim may be one value or a list of them; what does not make an account is none.
     """
+    found = {}
+    for name, pattern in issuer.account_claims.items():
+        value = _find(claims, name)
+        for one in value if isinstance(value, list) else [value]:
+            account = pattern.replace("*", str(one))
+            plain = (isinstance(one, int) and not isinstance(one, bool)) or _is_plain(one)
+            if plain and is_account(account) and len(account) <= MAX_ACCOUNT_LENGTH:
+                found[account] = f"{name} {one}"
+    return found
+
+
+def _starter(claims: SignedClaims, issuer: Issuer) -> str | None:
+    """Return the account (`iss|value`) of the person who started the job."""
     value = _find(claims, issuer.person_claim) if issuer.person_claim else None
-    if isinstance(value, bool) or not isinstance(value, str | int):
+    if isinstance(value, bool) or not isinstance(value, str | int) or value == "":
         return None
     account = f"{issuer.issuer}|{value}"
-    linked = any(account in person.accounts and len(person.accounts) > 1 for person in config.people)
-    return account if linked else None
+    return account if len(account) <= MAX_ACCOUNT_LENGTH else None
+
+
+def _is_linked(account: str, config: Config) -> bool:
+    """Say whether `people` links the account to another one.
+
+    One that is linked to none could be anybody's; then nobody could be refused for having started the job, so who
+    started it counts as unknown and the owners of the CI identity answer for it. A link in the database counts as well,
+    and is looked up where the call is held.
+    """
+    return any(account in person.accounts and len(person.accounts) > 1 for person in config.people)
 
 
 def _verified_email(claims: SignedClaims, issuer: Issuer) -> str | None:

@@ -8,10 +8,13 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from approvals.config.schema import BUILT_IN
 from sessions.events import Event
 from sessions.journal import RecordUnavailable
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from approvals.runtime import Runtime
 
 FLUSH_SECONDS = 60.0
@@ -23,9 +26,12 @@ class Counts:
 
     def __init__(self) -> None:
         self._counts: Counter[tuple[str, str]] = Counter()
+        self.observe: Callable[[str, str], None] | None = None  # told of each; the connection is what was asked for
 
     def add(self, reason: str, connection: str) -> None:
         """Count one refusal. Names that callers make up beyond a limit are counted together."""
+        if self.observe is not None:
+            self.observe(reason, connection)
         key = (reason, connection[:63])
         if key not in self._counts and len(self._counts) >= MOST_CONNECTIONS:
             key = (reason, "")
@@ -35,7 +41,7 @@ class Counts:
         """Record what was counted and begin anew. What could not be recorded is counted on."""
         counts, self._counts = self._counts, Counter()
         snapshot = house.policies.current
-        known = snapshot.policy.config.connections
+        known = {*snapshot.policy.config.connections, BUILT_IN}
         merged: Counter[tuple[str, str]] = Counter()
         for (reason, connection), count in counts.items():
             merged[reason, connection if connection in known else ""] += count

@@ -7,28 +7,37 @@ not used here: it does not see the caller leave while it works.
 from __future__ import annotations
 
 import logging
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 
-from approvals import keys
+from approvals import access, keys, known
+from approvals.config.schema import BUILT_IN
+from approvals.database import in_database
 from approvals.origins import Own, host_allowed, origin_allowed
+from proxy import handles, mcp, replies, rounds, tasks
 from proxy import knobs as wishes
-from proxy import mcp, replies
 from proxy.body import BodyTooLarge, CallerGone, read_body
+from proxy.builtin import server as builtin
 from proxy.entrance import Entrance, NoAccess
 from proxy.envelope import Rejection
 from proxy.errors import Fault
 from proxy.exchange import Exchange
 from proxy.headers import Headers, accepts
+from proxy.large import apart
 from proxy.protected_resource import challenge
 from proxy.refusals import Refusal
-from proxy.responder import Responder, send_json
+from proxy.responder import Responder
+from proxy.response import send_json
+from proxy.server_requests import answered
+from proxy.standing import Standing, listening
 from proxy.tokens import TokenRejected
 from sessions.events import Event
 from sessions.ids import uuid7
 
 if TYPE_CHECKING:
+    from approvals.config.schema import Connection
     from approvals.runtime import Runtime
     from approvals.verdicts import Caller
     from proxy.background import Background
@@ -37,16 +46,19 @@ if TYPE_CHECKING:
     from proxy.headers import RawHeaders
     from proxy.identity import Identity
     from proxy.legacy import LegacySessions, Session
+    from proxy.responder import Service
     from proxy.steps import GatewaySteps
     from proxy.transport import Transport
 
 log = logging.getLogger("holdgate.endpoint")
 
 DRAIN_SECONDS = 30.0
+LONGEST_HOST = 300
 _MISDIRECTED = {
     421: "This gateway does not answer to that host name.",
     403: "Requests from that origin are not accepted.",
 }
+TOO_MANY_STREAMS = "You listen to too many streams already."
 _NO_ACCESS = "There is no such connection, or you may not use it."
 
 
@@ -65,12 +77,14 @@ class Gateway:
         counts: Counts,
     ) -> None:
         self._house = house
-        self._entrance = Entrance(house.policies, identity)
+        self._entrance = Entrance(house.policies, identity, house.windows)
         self._sessions = sessions
         self._steps = steps
         self._transport = transport
         self._background = background
         self._counts = counts
+        self._builtin = builtin.BuiltIn(house, steps, background, counts)
+        self._standing = Standing()
         self._stopping = False
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -84,11 +98,13 @@ class Gateway:
         """Refuse new calls and give held ones their pending result now."""
         self._stopping = True
         self._steps.asking.stopping.set()
-        self._house.waiting.wake_all()
+        self._house.waiting.dismiss()
+        self._standing.end()
 
     async def drain(self) -> None:
         """Wait until the running calls are done, half a minute at most."""
         self.begin_shutdown()
+        await self._steps.discovery.stop()
         await self._background.finish(DRAIN_SECONDS)
         await self.flush_counts()
         await self._steps.close()
@@ -96,6 +112,10 @@ class Gateway:
     async def flush_counts(self) -> None:
         """Record what was refused before it was a call, as counts."""
         await self._counts.flush(self._house)
+
+    async def discover(self) -> None:
+        """Look at the tools of connections that are due, without any caller."""
+        await self._steps.discovery.look()
 
     async def _serve(self, connection: str, scope: Any, receive: Any, send: Any) -> None:
         headers: RawHeaders = scope["headers"]
@@ -110,13 +130,15 @@ class Gateway:
         if guest is None:
             return
         if scope["method"] != "POST":
-            await self._control(connection, guest.caller, scope, receive, send)
+            await self._control(connection, guest, scope, receive, send)
             return
         await self._post(connection, guest, headers, receive, send)
 
     async def _admit(self, connection: str, headers: RawHeaders, send: Any) -> Admitted | None:
         try:
-            return await self._entrance.admit(connection, headers)
+            guest = await self._entrance.admit(connection, headers)
+            known.token_in_use.set(guest.token.reveal())
+            return guest
         except NoAccess:
             self._counts.add("forbidden", connection)
             await self._refuse(send, Refusal(reason="forbidden", executed="false", message=_NO_ACCESS))
@@ -135,7 +157,7 @@ class Gateway:
             return None
 
     async def _post(self, connection: str, guest: Admitted, headers: RawHeaders, receive: Any, send: Any) -> None:
-        configured = self._house.policies.current.policy.connection(connection)
+        configured = self._configured(connection)
         try:
             # Gone since a moment ago: then not a byte is read for it, and it is refused below.
             body = await read_body(receive, headers, configured.max_body if configured else 0)
@@ -144,7 +166,7 @@ class Gateway:
             await self._refuse(send, Refusal(reason="too_large", executed="false", message=str(error)))
             return
         fields = Headers(headers)
-        parsed = mcp.parse(body, fields)
+        parsed = await apart(len(body), lambda: mcp.parse(body, fields))
         if isinstance(parsed, Rejection):
             await self._reject(connection, send, parsed)
             return
@@ -158,14 +180,29 @@ class Gateway:
             if len(messages) > 1:
                 made.accepts = "json"  # a batch is answered as one array, so nothing is heard while one of it waits
             exchanges.append(made)
-        responder = Responder(self._steps, self._background, receive, send)
-        await responder.answer(exchanges, batch=isinstance(parsed, tuple))
+        service = self._builtin if connection == BUILT_IN else self._steps
+        if isinstance(parsed, tuple):
+            await self._responder(service, receive, send).answer_batch(exchanges)
+        else:
+            await self._answer(exchanges[0], service, receive, send)
+
+    def _responder(self, service: Service, receive: Any, send: Any) -> Responder:
+        return Responder(service, self._background, self._standing, receive, send)
+
+    async def _answer(self, exchange: Exchange, service: Service, receive: Any, send: Any) -> None:
+        """Answer one message, but for a standing stream of a caller who has too many already."""
+        if exchange.is_standing and self._standing.is_full(exchange.actor):
+            self._counts.add("rate_limited", exchange.connection_name)
+            refusal = Refusal(reason="rate_limited", executed="false", message=TOO_MANY_STREAMS, retry_after=30.0)
+            await self._refuse(send, refusal)
+            return
+        await self._responder(service, receive, send).answer(exchange)
 
     async def _exchange(
         self, connection: str, guest: Admitted, message: mcp.Message, headers: RawHeaders, fields: Headers
     ) -> Exchange | Rejection:
         snapshot = self._house.policies.current
-        configured = snapshot.policy.connection(connection)
+        configured = self._configured(connection)
         asked = wishes.read(fields, message.meta)
         if isinstance(asked, Rejection):
             return asked
@@ -177,17 +214,21 @@ class Gateway:
             session = await self._sessions.find(message.session, actor=actor, connection=connection)
             if session is None:
                 return Rejection(status=404, code=-32600, message="There is no such session.", id=message.id)
+        addressed = _opened(message, actor, connection, session)
+        if isinstance(addressed, Rejection):
+            return addressed
         exchange = Exchange(
             call_id=uuid7(),
             caller=guest.caller,
             identify=guest.identify,
             identified_under=guest.revision,
+            token=guest.token,
             connection_name=connection,
             connection=configured,
-            message=message,
+            message=addressed,
             knobs=asked,
             snapshot=snapshot,
-            headers=headers,
+            headers=tasks.mirrored(headers, addressed),
             session=session,
             actor=actor,
             accepts=accepts(fields),
@@ -195,27 +236,56 @@ class Gateway:
         self._steps.places.place(exchange)
         return exchange
 
-    async def _control(self, connection: str, caller: Caller, scope: Any, receive: Any, send: Any) -> None:
+    def _configured(self, connection: str) -> Connection | None:
+        """Return what a connection is by the policy in force; None when it is gone."""
+        return (
+            builtin.CONNECTION if connection == BUILT_IN else self._house.policies.current.policy.connection(connection)
+        )
+
+    async def _control(self, connection: str, guest: Admitted, scope: Any, receive: Any, send: Any) -> None:
         """GET and DELETE of the legacy era: the stream and the end of a session."""
+        caller = guest.caller
         asked = mcp.control(scope["method"], scope["headers"])
         if isinstance(asked, Rejection):
             await self._reject(connection, send, asked)
             return
         actor = keys.actor(caller.key)
         session = asked.session and await self._sessions.find(asked.session, actor=actor, connection=connection)
-        if not session:
+        if not session and (asked.session or asked.verb == "DELETE"):
             status, what = (404, "no such") if asked.session else (400, "no")
             rejection = Rejection(status=status, code=-32600, message=f"There is {what} session.")
             await self._reject(connection, send, rejection)
             return
-        if asked.verb == "DELETE":
+        if session and asked.verb == "DELETE":
             await self._end_session(connection, caller, session)
+            house = self._house
+            await in_database(partial(access.end_with_session, house, caller, connection))
             await send_json(send, 204, b"")
             return
-        # The stream of a session carries what a server sends by itself; this version does not open it, which the
-        # protocol allows (405), and clients then go on without.
+        if session:
+            await self._listen(connection, guest, asked, scope["headers"], receive, send)
+            return
+        # Without a session there is nothing to listen to. Clients go on without a stream; with any other status than
+        # 405 some take the whole server for broken.
         rejection = Rejection(status=405, code=-32600, message="No stream is offered here.", allow="POST, DELETE")
         await self._reject(connection, send, rejection)
+
+    async def _listen(
+        self, connection: str, guest: Admitted, asked: mcp.Control, headers: RawHeaders, receive: Any, send: Any
+    ) -> None:
+        """Open the stream of a session, or take up a stream where its caller lost it."""
+        made = await self._exchange(connection, guest, listening(asked), headers, Headers(headers))
+        if isinstance(made, Rejection):
+            await self._reject(connection, send, made)
+            return
+        holder, last = handles.holder_of(made), asked.last_event_id
+        made.last_event_id, made.resumes = handles.take("event", last, holder), handles.take("call", last, holder)
+        if last is not None and made.last_event_id is None and made.resumes is None:
+            rejection = Rejection(status=400, code=-32600, message="Last-Event-ID is not of a stream of this session.")
+            await self._reject(connection, send, rejection)
+            return
+        service: Service = self._steps.resuming if made.resumes else self._steps
+        await self._answer(made, service, receive, send)
 
     async def _end_session(self, connection: str, caller: Caller, session: Session) -> None:
         """End a session on both sides; ours ends whatever the upstream says."""
@@ -225,7 +295,7 @@ class Gateway:
         await self._house.journal.append(Event(kind="session.ended", connection=connection, actor=actor))
         if configured is not None:
             try:
-                await self._transport.end_session(configured, session)
+                await self._transport.end_session(connection, configured, actor, session)
             except Fault as fault:
                 log.info("the upstream of %s did not end a session: %s", connection, fault.reason)
 
@@ -239,12 +309,31 @@ class Gateway:
         await send_json(send, status, body, *headers[1:], *extra)
 
 
+def _opened(message: mcp.Message, actor: str, connection: str, session: Session | None) -> mcp.Message | Rejection:
+    """Return a message with what its caller holds only as handles as the upstream knows it."""
+    holder = handles.holder(actor, connection, session)
+    if message.kind == "response":
+        return answered(message, holder)
+    found = rounds.opened(message, holder)
+    # A task outlives the session in which it was begun.
+    return found if isinstance(found, Rejection) else tasks.opened(found, handles.holder(actor, connection, None))
+
+
 def _misdirected(headers: RawHeaders) -> int:
     """Return 421 for a foreign Host and 403 for a foreign Origin (DNS rebinding), 0 when the request is for us."""
-    hosts = [value.decode("latin-1") for name, value in headers if name == b"host"]
-    origins = [value.decode("latin-1") for name, value in headers if name == b"origin"]
-    own = Own(settings.PUBLIC_URL, tuple(settings.EXTRA_HOSTS))
-    if len(hosts) != 1 or not host_allowed(hosts[0], own):
+    hosts = [value for name, value in headers if name == b"host"]
+    origins = [value for name, value in headers if name == b"origin"]
+    if len(hosts) != 1 or len(hosts[0]) > LONGEST_HOST:
         return 421
-    ours = all(origin_allowed(origin, hosts[0], own) for origin in origins)
-    return 0 if ours and len(origins) <= 1 else 403
+    if len(origins) > 1 or sum(map(len, origins)) > LONGEST_HOST:
+        return 403
+    own = Own(settings.PUBLIC_URL, tuple(settings.EXTRA_HOSTS))
+    return _standing(hosts[0].decode("latin-1"), origins[0].decode("latin-1") if origins else None, own)
+
+
+@lru_cache(maxsize=256)
+def _standing(host: str, origin: str | None, own: Own) -> int:
+    """Judge a Host and an Origin, which are the same few for nearly all requests."""
+    if not host_allowed(host, own):
+        return 421
+    return 0 if origin is None or origin_allowed(origin, host, own) else 403

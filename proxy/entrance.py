@@ -15,12 +15,15 @@ from typing import TYPE_CHECKING
 
 from django.db import DatabaseError
 
-from proxy.tokens import TokenRejected, authorization_of
+from approvals.config.schema import BUILT_IN
+from approvals.secrets import Secret
+from proxy.tokens import TokenRejected, authorization_of, bearer_token
 
 if TYPE_CHECKING:
     from approvals.policy import Policy
     from approvals.publication import Policies, Snapshot
     from approvals.verdicts import Caller
+    from approvals.windows import Windows
     from proxy.headers import RawHeaders
     from proxy.identity import Identity
 
@@ -41,14 +44,16 @@ class Admitted:
     caller: Caller
     revision: int
     identify: Identify
+    token: Secret
 
 
 class Entrance:
     """Lets callers in; one per process."""
 
-    def __init__(self, policies: Policies, identity: Identity) -> None:
+    def __init__(self, policies: Policies, identity: Identity, windows: Windows) -> None:
         self._policies = policies
         self._identity = identity
+        self._windows = windows
         self._newest = _Newest(policies)
 
     async def admit(self, connection: str, headers: RawHeaders) -> Admitted:
@@ -56,23 +61,27 @@ class Entrance:
         token, arrived = authorization_of(headers), time.time()
 
         async def identify(policy: Policy) -> Caller:
-            return await self._identity.authenticate(token, connection=connection, policy=policy, now=arrived)
+            caller = await self._identity.authenticate(token, connection=connection, policy=policy, now=arrived)
+            return self._windows.attach(caller)
 
         snapshot = self._policies.current
         try:
-            return await _admitted(identify, connection, snapshot)
+            return await _admitted(identify, connection, snapshot, token)
         except (TokenRejected, NoAccess):
             newest = await self._newest.snapshot()
-            if newest.revision == snapshot.revision:
+            if newest.policy.access_terms(connection) is not None:
+                await self._windows.refreshed()  # one may have been opened a moment ago
+            elif newest.revision == snapshot.revision:
                 raise
-        return await _admitted(identify, connection, newest)
+        return await _admitted(identify, connection, newest, token)
 
 
-async def _admitted(identify: Identify, connection: str, snapshot: Snapshot) -> Admitted:
+async def _admitted(identify: Identify, connection: str, snapshot: Snapshot, token: str | None) -> Admitted:
     caller = await identify(snapshot.policy)
-    if not snapshot.policy.may_use(caller, connection):
+    # Whom an issuer vouches for may use the gateway's own tools: they show nothing but what concerns the caller.
+    if connection != BUILT_IN and not snapshot.policy.may_use(caller, connection):
         raise NoAccess
-    return Admitted(caller, snapshot.revision, identify)
+    return Admitted(caller, snapshot.revision, identify, Secret(bearer_token(token)))
 
 
 class _Newest:

@@ -15,7 +15,8 @@ from proxy import strictjson
 
 PARSE_ERROR, INVALID_REQUEST, METHOD_NOT_FOUND, INVALID_PARAMS = -32700, -32600, -32601, -32602
 
-Kind = Literal["request", "notification", "response"]
+# A stream is no message of JSON-RPC: it is what a GET asks for, and takes the same way.
+Kind = Literal["request", "notification", "response", "stream"]
 Id = str | int
 
 _MEMBERS = {name: name for name in ("jsonrpc", "id", "method", "params", "result", "error")}

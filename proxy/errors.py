@@ -7,6 +7,9 @@ Fault
 ├── UpstreamInvalid            an answer that is not MCP, a redirect, or more than the connection allows
 │   └── SessionLost            the upstream no longer knows the session: the caller must begin a new one
 ├── OutcomeUnknown             sent, and the connection broke before a complete answer
+├── AccessEnded                the access on which the call rested ended while it ran
+├── NotAllowedToAsk            the server asks its caller for something that the connection does not allow
+├── NoStream                   the upstream does not offer the standing stream of a session
 └── MaskingBroken              a complete answer that cannot be masked
 """
 
@@ -76,6 +79,25 @@ class OutcomeUnknown(Fault):
     """The connection broke after the request was sent."""
 
     reason = "outcome_unknown"
+
+
+class AccessEnded(Fault):
+    """The window of access on which the call rested ended; if it was sent, what the upstream did is not known."""
+
+    reason = "revoked"
+
+
+class NotAllowedToAsk(Fault):
+    """The server wants answers of its caller before it goes on, and may not ask for them."""
+
+    reason = "blocked"
+
+
+class NoStream(Fault):
+    """The upstream answered the GET of a session with something else than a stream; `status` says with what."""
+
+    reason = "upstream_invalid"
+    executed = "false"
 
 
 class MaskingBroken(Fault):

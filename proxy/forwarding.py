@@ -8,17 +8,18 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from approvals import holding, keyed
+from approvals import access, holding, keyed
 from approvals.database import in_database
 from approvals.states import Status
 from proxy import replies
 from proxy.answers import readdressed
 from proxy.binding import bound_parameters
-from proxy.errors import Fault, OutcomeUnknown, SessionLost, UpstreamInvalid
+from proxy.cutting import Cancelling, until
+from proxy.errors import AccessEnded, Fault, NoStream, OutcomeUnknown, SessionLost, UpstreamInvalid
 from proxy.exchange import Permit
 from proxy.faults import CallFailed, record_unavailable
 from proxy.pipeline import Moved, Reply, Settled
-from proxy.recording import decision, entry, kept_view, request_commitment, request_payloads
+from proxy.recording import decision, entry, kept_view, request_commitment, request_payloads, unspoken
 from proxy.refusals import Refusal
 from sessions.journal import RecordUnavailable, RevisionMoved
 
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from proxy.legacy import LegacySessions
     from proxy.refusals import Executed
     from proxy.transport import Transport
-    from sessions.events import Event, Payload
+    from sessions.events import Event, Fact, Payload
 
 # Seconds beyond the upstream's own time after which an unfinished call counts as interrupted.
 RECOVERY_MARGIN = 30.0
@@ -41,6 +42,7 @@ FORWARD_WITHIN = 10.0
 # How often the repeat of a keyed call looks whether the first attempt has its answer.
 JOIN_SECONDS = 0.25
 RETRY_SECONDS = 2.0
+_STEADY = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +55,25 @@ class Ending:
     status: Status
     payloads: Mapping[str, Payload] = field(default_factory=dict)
     masked: tuple[str, ...] = ()  # what was hidden, and how often
+    exposed: tuple[str, ...] = ()  # what this caller saw of it, whom the rules except
     reason: str = ""
+
+
+def _recover_after(exchange: Exchange) -> float | None:
+    """Return after how many seconds an end is missed; a standing stream ends with its process only."""
+    return None if exchange.is_standing else exchange.connection.timeout + FORWARD_WITHIN + RECOVERY_MARGIN
+
+
+def _now() -> float:
+    """Return seconds of a clock that never goes back and goes on while the machine sleeps, where there is one."""
+    return time.clock_gettime(_STEADY)
+
+
+def _status_of(fault: Fault) -> int | None:
+    """Return the HTTP status where it is not the usual one: what the upstream said of a session or its stream."""
+    if isinstance(fault, SessionLost):
+        return 404
+    return fault.status if isinstance(fault, NoStream) and fault.status in {405, 409} else None
 
 
 class Forwarding:
@@ -64,14 +84,15 @@ class Forwarding:
         self._transport = transport
         self._sessions = sessions
         self._background = background
+        self._cancelling = Cancelling(house, transport)
 
-    def intent(self, exchange: Exchange, rules: Sequence[str], **facts: str) -> Event:
+    def intent(self, exchange: Exchange, rules: Sequence[str], **facts: Fact) -> Event:
         """Return the entry that must be committed before a byte of this call reaches the upstream."""
         return entry(
             exchange,
             "call.intent",
             payloads=request_payloads(exchange),
-            recover_after=exchange.connection.timeout + FORWARD_WITHIN + RECOVERY_MARGIN,
+            recover_after=_recover_after(exchange),
             verdict="hold" if exchange.approval_id else "allow",
             rules=list(rules),
             forward_within=int(FORWARD_WITHIN),
@@ -81,8 +102,8 @@ class Forwarding:
         )
 
     def permit_until(self, exchange: Exchange) -> float:
-        """Return the monotonic time after which this process may not forward; taken before the commit begins."""
-        return time.monotonic() + FORWARD_WITHIN
+        """Return until when this process may forward (see `_now`); taken before the commit begins."""
+        return _now() + FORWARD_WITHIN
 
     def permit(self, rules: tuple[str, ...], would: str | None, until: float, *, claim: str = "") -> Permit:
         """Return the permit that follows from a committed intent."""
@@ -91,17 +112,16 @@ class Forwarding:
     async def intend(self, exchange: Exchange, allow: Allow) -> Moved | Settled | Permit:
         """Commit the intent of an allowed call under the policy that allowed it."""
         until = self.permit_until(exchange)
-        intent = self.intent(exchange, allow.rules)
-        revision = exchange.snapshot.revision
+        intent = self.intent(exchange, allow.rules, **unspoken(allow))
         exchange.committed = True
         if exchange.is_governed and exchange.knobs.idempotency_key:
             return await self._intend_keyed(exchange, allow, intent)
-        append = asyncio.ensure_future(self._house.journal.append(*exchange.opening, intent, revision=revision))
+        append = self._begin(exchange, intent)
         try:
             await asyncio.shield(append)
         except RevisionMoved:
             exchange.committed = False
-            await self._house.policies.refreshed()
+            await self._house.refreshed()
             return Moved()
         except RecordUnavailable as error:
             raise record_unavailable(exchange.call_id, "false") from error
@@ -111,6 +131,18 @@ class Forwarding:
         exchange.opening = ()
         return self.permit(allow.rules, allow.would, until)
 
+    def _begin(self, exchange: Exchange, intent: Event) -> asyncio.Future[Any]:
+        """Begin to commit the intent; access that rests on a window is looked at once more in that transaction."""
+        events, revision, window = (*exchange.opening, intent), exchange.snapshot.revision, exchange.window
+        if not window:
+            return self._house.journal.begin(*events, revision=revision)
+
+        def work() -> tuple[None, Sequence[Event]]:
+            access.require_open(window)
+            return None, events
+
+        return asyncio.ensure_future(self._house.journal.transact(work, revision=revision))
+
     async def _intend_keyed(self, exchange: Exchange, allow: Allow, intent: Event) -> Moved | Settled | Permit:
         """Commit the intent of a call with a key, or answer with what came, or comes, of its first attempt."""
         call = exchange.call
@@ -118,6 +150,7 @@ class Forwarding:
         digest = holding.call_digest(call, bound_parameters(exchange.message), exchange.tool_digest)
 
         def work() -> tuple[keyed.Found, Sequence[Event]]:
+            access.require_open(exchange.window)
             found = keyed.take(scope, digest, exchange.call_id)
             return found, [*exchange.opening, intent] if isinstance(found, keyed.New) else []
 
@@ -125,7 +158,7 @@ class Forwarding:
             until, found = await self._take_key(exchange, work, scope)
         except RevisionMoved:
             exchange.committed = False
-            await self._house.policies.refreshed()
+            await self._house.refreshed()
             return Moved()
         except RecordUnavailable as error:
             raise record_unavailable(exchange.call_id, "false") from error
@@ -178,7 +211,7 @@ class Forwarding:
         try:
             await self._house.journal.append(*exchange.opening, event, revision=exchange.snapshot.revision)
         except RevisionMoved:
-            await self._house.policies.refreshed()
+            await self._house.refreshed()
             return Moved()
         except RecordUnavailable as error:
             raise record_unavailable(exchange.call_id, "false") from error
@@ -210,25 +243,33 @@ class Forwarding:
         Raises CallFailed after the fault was recorded. Nothing is ever sent a second time.
         """
         try:
-            if time.monotonic() >= permit.forward_before:
+            if _now() >= permit.forward_before:
                 message = "The gateway was stopped between the record and the forwarding."
                 raise OutcomeUnknown(message, executed="false")
-            async with aclosing(self._transport.send(exchange)) as groups:
+            async with aclosing(self._sent(exchange)) as groups:
                 async for group in groups:
                     yield group
-            if exchange.message.kind == "request" and not exchange.answered:
+            if exchange.message.kind == "request" and not exchange.answered and not exchange.is_standing:
                 message = "The upstream ended its answer without the result."
                 raise UpstreamInvalid(message, executed="unknown")
         except Fault as fault:
+            if isinstance(fault, AccessEnded) and fault.executed == "unknown":
+                self._background.run(self._cancelling.tell(exchange))
             if isinstance(fault, SessionLost) and exchange.session is not None:
                 await self._sessions.close(exchange.session.token)
             raise await self.failed(exchange, permit, fault) from fault
         except (asyncio.CancelledError, GeneratorExit):
             if not exchange.answered:
-                self._background.run(self._cancelled(exchange, None, "unknown"))
+                executed: Executed = "true" if exchange.is_standing else "unknown"
+                self._background.run(self._cancelled(exchange, None, executed))
             raise
         if not exchange.answered:
             await self.end(exchange, permit, Ending("call.result", "true", b"", Status.EXECUTED))
+
+    def _sent(self, exchange: Exchange) -> AsyncGenerator[Sequence[bytes]]:
+        """Send the call; one that rests on a window of access is cut off when that ends."""
+        sent = self._transport.send(exchange)
+        return until(self._house.windows.end_of(exchange.window), sent) if exchange.window else sent
 
     async def failed(self, exchange: Exchange, permit: Permit, fault: Fault) -> CallFailed:
         """Record a fault as the end of the call, keep it for callers who join, and return what to raise."""
@@ -240,7 +281,7 @@ class Forwarding:
         kind = "call.unknown" if unknown else "call.failed"
         ending = Ending(kind, refusal.executed, body, status, reason=refusal.reason)
         await self.end(exchange, permit, ending)
-        return CallFailed(refusal, status=404 if isinstance(fault, SessionLost) else None)
+        return CallFailed(refusal, status=_status_of(fault))
 
     async def end(
         self,
@@ -249,18 +290,19 @@ class Forwarding:
         ending: Ending,
         *events: Event,
         revision: int | None = None,
-    ) -> None:
+    ) -> bool:
         """Commit the end of the call, with the state of its approval or its key in the same transaction.
 
-        With `revision`, raises RevisionMoved when the policy moved since. Raises CallFailed when the record does not
-        take it: the answer is withheld then.
+        False when another process took this one for dead and called the outcome of the held call unknown: that stands,
+        and the record has the end as `call.late`. With `revision`, raises RevisionMoved when the policy moved since.
+        Raises CallFailed when the record does not take it: the answer is withheld then.
         """
         last = self._ending_entry(exchange, ending)
         # Noted before the commit: who is cancelled while it runs must not end the call a second time.
-        exchange.answered = True
+        exchange.answered, kept = True, True
         try:
             if permit.claim or exchange.keyed_scope:
-                await self._house.journal.transact(
+                kept = await self._house.journal.transact(
                     lambda: self._keep(exchange, permit, ending, [*events, last]), revision=revision
                 )
             else:
@@ -270,11 +312,12 @@ class Forwarding:
             raise
         except RecordUnavailable as error:
             raise record_unavailable(exchange.call_id, ending.executed) from error
-        if permit.claim:
+        if permit.claim and kept:
             exchange.delivers = exchange.approval_id
             if not exchange.heard:  # the caller left while this was committed
                 self._background.run(in_database(lambda: holding.undeliver(exchange.approval_id)))
             self._house.waiting.hint([exchange.approval_id])
+        return kept
 
     def _ending_entry(self, exchange: Exchange, ending: Ending) -> Event:
         return entry(
@@ -283,6 +326,7 @@ class Forwarding:
             payloads=ending.payloads,
             executed=ending.executed,
             masked=list(ending.masked),
+            exposed=list(ending.exposed),
             status=exchange.status,
             milliseconds=int((time.monotonic() - exchange.started) * 1000),
             reason=ending.reason or None,
@@ -290,10 +334,11 @@ class Forwarding:
 
     def _keep(
         self, exchange: Exchange, permit: Permit, ending: Ending, events: list[Event]
-    ) -> tuple[None, list[Event]]:
+    ) -> tuple[bool, list[Event]]:
         """Keep what came of the call for those who ask again; runs in the writer's transaction."""
+        kept = True
         if permit.claim:
-            holding.finish(
+            kept = holding.finish(
                 exchange.approval_id,
                 permit.claim,
                 ending.status,
@@ -305,7 +350,7 @@ class Forwarding:
             keyed.release(exchange.keyed_scope, exchange.call_id)
         else:
             keyed.keep(exchange.keyed_scope, exchange.call_id, ending.answer)
-        return None, events
+        return kept, events
 
     async def _cancelled(self, exchange: Exchange, begun: asyncio.Future[Any] | None, executed: Executed) -> None:
         """Record that the caller of the modern era left, which ends its call; what the upstream did is not known."""

@@ -6,10 +6,13 @@ import base64
 import binascii
 import re
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import Literal
 
 RawHeaders = Sequence[tuple[bytes, bytes]]
 
+# Clients send the same few Accept fields again and again; longer ones are read without being remembered.
+_LONGEST_KEPT = 300
 _ENCODED = re.compile(r"=\?base64\?(.*)\?=", re.DOTALL)
 _ZERO_QUALITY = re.compile(r"q=0(\.0{0,3})?")
 
@@ -53,14 +56,20 @@ def accepts(headers: RawHeaders | Headers) -> Literal["json", "sse", "both"]:
 
     Only an explicit `text/event-stream` counts: `*/*` is what curl sends, and curl shows a stream as it is.
     """
-    named = set(_media_types(Headers.of(headers).every("accept")))
+    value = ",".join(Headers.of(headers).every("accept"))
+    return _accepted(value) if len(value) <= _LONGEST_KEPT else _accepted.__wrapped__(value)
+
+
+@lru_cache(maxsize=256)
+def _accepted(value: str) -> Literal["json", "sse", "both"]:
+    named = set(_media_types(value))
     if "text/event-stream" not in named:
         return "json"
     return "both" if named & {"application/json", "application/*", "*/*"} else "sse"
 
 
-def _media_types(values: Iterable[str]) -> Iterable[str]:
-    for entry in ",".join(values).split(","):
+def _media_types(value: str) -> Iterable[str]:
+    for entry in value.split(","):
         media_type, *parameters = (part.strip().lower() for part in entry.split(";"))
         if not any(_ZERO_QUALITY.fullmatch(parameter) for parameter in parameters):
             yield media_type

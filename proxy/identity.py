@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from proxy.claims import caller_of
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from approvals.verdicts import Caller
 
 CACHE_CAPACITY = 10_000
+MOST_ACCEPTED = 100
 
 Place = tuple[bytes, int, str]
 """SHA-256 of the token, revision and digest of the policy."""
@@ -46,6 +47,7 @@ class Verified:
     expires_at: float
     key_set: KeySet
     keys: bytes
+    accepted: set[str | None] = field(default_factory=set)  # connections for which the audience is right
 
 
 class Identity:
@@ -76,13 +78,17 @@ class Identity:
         if verified is None or verified.keys != (await _current(verified.key_set, verified.issuer)).digest:
             verified = await self._verify(read_token(compact), policy, now)
             self._cache.put(place, verified)
-        own = [connection_url(self._public_url, connection)] if connection and self._public_url else []
-        issuer = verified.issuer
-        check_audience(verified.audiences, {*issuer.audiences, *own}, strict=issuer.strict_audience)
+        if connection not in verified.accepted:
+            own = [connection_url(self._public_url, connection)] if connection and self._public_url else []
+            issuer = verified.issuer
+            check_audience(verified.audiences, {*issuer.audiences, *own}, strict=issuer.strict_audience)
+            if len(verified.accepted) < MOST_ACCEPTED:
+                verified.accepted.add(connection)
         return verified.caller
 
     async def _verify(self, token: Token, policy: Policy, now: float) -> Verified:
-        issuer = next((known for known in policy.config.issuers if known.issuer == token.issuer), None)
+        issuers = policy.config.token_issuers
+        issuer = next((known for known in issuers if known.issuer == token.issuer), None)
         if issuer is None:
             raise TokenRejected("The token's issuer is not accepted here.", "iss is not configured")
         key_set = self._key_sets.of(issuer.issuer, issuer.jwks_uri)

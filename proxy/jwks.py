@@ -28,6 +28,7 @@ logger = logging.getLogger(__name__)
 
 FRESH_SECONDS = 600.0
 STALE_SECONDS = 12 * 3600.0  # an identity provider that is down for a night must not stop the pipelines
+LOOK_SECONDS = 1.0
 RETRY_SECONDS = 30.0  # between two questions for an unknown key id, and between two tries at a failing issuer
 FIRST_RETRY_SECONDS = 5.0  # while there is nothing to fall back on, as when both start at the same time
 TIMEOUT_SECONDS = 5.0
@@ -233,6 +234,7 @@ class KeySet:
         self._clock = clock
         self._keys: Keys | None = None
         self._stamp: tuple[int, int, int] | None = None
+        self._looked_at = float("-inf")
         self._read_at = float("-inf")
         self._tried_at = float("-inf")
         self._asked_at = float("-inf")
@@ -241,12 +243,13 @@ class KeySet:
         self._task: asyncio.Task[None] | None = None
 
     async def current(self) -> Keys:
-        """Return the keys, read anew when they are older than ten minutes or when their file changed.
+        """Return the keys, read anew when they are older than ten minutes or when their file changed, which is
+        noticed within a second.
 
         While reading fails the keys of the last success are returned, for at most 12 hours. Raises
         KeysUnavailable when there are none.
         """
-        changed = self._source.stamp() != self._stamp
+        changed = self._has_changed()
         if changed or self._is_due():
             task = self._refresh()
             # Once an outage is known, calls do not wait for the next try; they go on with what is at hand.
@@ -265,6 +268,9 @@ class KeySet:
         """
         reads = self._reads
         keys = await self.current()
+        if keys.find(kid, algorithm) is None:
+            self._looked_at = float("-inf")  # a file may hold it since a moment ago
+            keys = await self.current()
         just_read = self._reads != reads
         if just_read or keys.find(kid, algorithm) is not None or not self._may_ask_again():
             return keys
@@ -276,6 +282,14 @@ class KeySet:
         if self._task is not None and not self._task.done():
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
+
+    def _has_changed(self) -> bool:
+        """Say whether the key file is another than the one read last; the file system is not asked for every call."""
+        now = self._clock()
+        if now - self._looked_at < LOOK_SECONDS:
+            return False
+        self._looked_at = now
+        return self._source.stamp() != self._stamp
 
     def _is_due(self) -> bool:
         now = self._clock()

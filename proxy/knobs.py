@@ -31,6 +31,7 @@ _PREFERENCE = re.compile(
     r"""(?:[ \t]*=[ \t]*(?:"(?P<quoted>(?:[^"\\]|\\.)*)"|(?P<token>[!#$%&'*+.^_`|~0-9A-Za-z-]*)))?"""
     r"""(?:[ \t]*;(?:[^",]|"(?:[^"\\]|\\.)*+")*+)?[ \t]*(?:,|\Z)"""
 )
+_FIELDS = frozenset({"prefer", "idempotency-key", "holdgate-approval", "holdgate-reason", "holdgate-run"})
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
 
 
@@ -47,6 +48,9 @@ class Knobs:
     run: str | None = None
 
 
+NO_WISHES = Knobs()
+
+
 def read(headers: RawHeaders | Headers, meta: Mapping[str, Any]) -> Knobs | Rejection:
     """Read the knobs of one message.
 
@@ -54,6 +58,8 @@ def read(headers: RawHeaders | Headers, meta: Mapping[str, Any]) -> Knobs | Reje
     key that is silently dropped would run a call twice.
     """
     fields = Headers.of(headers)
+    if _FIELDS.isdisjoint(fields.names()) and not any(name.startswith("holdgate/") for name in meta):
+        return NO_WISHES
     key = _text(fields, "idempotency-key", meta.get("holdgate/idempotency-key"), LONGEST_KEY)
     approval = _text(fields, "holdgate-approval", _approval_id(meta), LONGEST_KEY)
     reason = _text(fields, "holdgate-reason", meta.get("holdgate/reason"), LONGEST_REASON)

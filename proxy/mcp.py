@@ -76,6 +76,8 @@ NAME_MEMBER: Mapping[str, str] = MappingProxyType(
         "tasks/cancel": "taskId",
     }
 )
+# What the newer era has dropped is an unknown method there, whatever its parameters are.
+DROPPED = frozenset({"resources/subscribe", "resources/unsubscribe", "tasks/result"})
 TAKE_ARGUMENTS = frozenset({"tools/call", "prompts/get"})
 MIRRORED_NAME = frozenset({"tools/call", "prompts/get", "resources/read"})
 
@@ -85,7 +87,7 @@ _PARAMETERS = {
 _REFERENCE = {"type": "type", "name": "name", "uri": "uri"}
 _ONCE = ("content-type", "mcp-protocol-version", "mcp-method", "mcp-name", "mcp-session-id", "last-event-id")
 _LONGEST_SESSION = 1024
-_REVISION = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_REVISION = re.compile(r"v?[0-9]{1,4}(?:[-.][0-9]{1,4}){0,3}")
 # Each message of a batch is a call of its own: one small body must not begin thousands of them.
 MOST_MESSAGES = 100
 
@@ -179,6 +181,8 @@ def _check_repeated(fields: Headers) -> Rejection | None:
 
 
 def _check_content_type(fields: Headers) -> Rejection | None:
+    if fields.first("content-type") == "application/json":
+        return None
     media_type, *parameters = (part.strip().lower() for part in (fields.first("content-type") or "").split(";"))
     charsets = [value.removeprefix("charset=").strip('"') for value in parameters if value.startswith("charset=")]
     if media_type == "application/json" and set(charsets) <= {"utf-8", "utf8", "us-ascii"}:
@@ -236,21 +240,22 @@ def _message(value: Any, raw: bytes, fields: Headers) -> Message | Rejection:
     read = envelope.read(value)
     if isinstance(read, Rejection):
         return read
-    if "\0" in read.method or "\0" in str(_name(read)):
-        return invalid("A method or name holds the character U+0000.", read.id)  # which the record cannot hold
     version = _version(read, fields)
     if isinstance(version, Rejection):
         return version
-    if rejection := _check_mirrors(read, version, fields) or _check_parameters(read):
-        return rejection
     modern = version in MODERN
+    member = None if modern and read.method in DROPPED else NAME_MEMBER.get(read.method)
+    if "\0" in read.method or "\0" in str(_name(read, member)):
+        return invalid("A method or name holds the character U+0000.", read.id)  # which the record cannot hold
+    if rejection := _check_mirrors(read, version, fields) or _check_parameters(read, member):
+        return rejection
     return Message(
         kind=read.kind,
         id=read.id,
         method=read.method,
         params=read.params,
-        name=_name(read),
-        arguments=_arguments(read),
+        name=_name(read, member),
+        arguments=_arguments(read, member),
         era="modern" if modern else "legacy",
         version=version,
         progress_token=read.meta.get("progressToken"),
@@ -319,24 +324,24 @@ def _check_mirrors(read: Envelope, version: str, fields: Headers) -> Rejection |
 # 7 ─ what a decision needs
 
 
-def _check_parameters(read: Envelope) -> Rejection | None:
+def _check_parameters(read: Envelope, member: str | None) -> Rejection | None:
     token = read.meta.get("progressToken")
     if token is not None and not is_id(token):
         return bad_params("The progress token must be a string or an integer.", read.id)
-    member = NAME_MEMBER.get(read.method)
     if member is None and read.method != "completion/complete":
         return None
     if (meant := look_alike(read.params, _PARAMETERS)) is not None:
         return bad_params(f"A parameter is spelled almost like {meant}.", read.id)
-    if not isinstance(_name(read), str) or _name(read) == "":
+    name = _name(read, member)
+    if not isinstance(name, str) or name == "":
         return bad_params(f"params.{member or 'ref'} is missing or not a string.", read.id)
     if not isinstance(read.params.get("arguments"), Mapping | None):
         return bad_params("params.arguments must be an object.", read.id)
     return None
 
 
-def _name(read: Envelope) -> Any:
-    if member := NAME_MEMBER.get(read.method):
+def _name(read: Envelope, member: str | None) -> Any:
+    if member is not None:
         return read.params.get(member)
     ref = read.params.get("ref") if read.method == "completion/complete" else None
     return _referred(ref) if isinstance(ref, Mapping) else None
@@ -350,12 +355,12 @@ def _referred(ref: Mapping[str, Any]) -> Any:
     return ref.get(member) if member else None
 
 
-def _arguments(read: Envelope) -> Any:
+def _arguments(read: Envelope, member: str | None) -> Any:
     if read.kind == "response":
         return read.outcome
     if read.method in TAKE_ARGUMENTS:
         return read.params.get("arguments") or {}
-    if NAME_MEMBER.get(read.method) == "uri":
+    if member == "uri":
         return {"uri": read.params["uri"]}
     return {name: value for name, value in read.params.items() if name != "_meta"}
 

@@ -15,7 +15,7 @@ class ProtectedResource:
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         house = runtime()
-        issuers = house.policies.current.policy.config.issuers
+        issuers = house.policies.current.policy.config.token_issuers
         document = metadata(scope["path"], public_url=house.public_url, issuers=issuers)
         allowed = scope["method"] in {"GET", "HEAD"}
         status = 405 if not allowed else 404 if document is None else 200

@@ -1,8 +1,23 @@
-"""Sessions of the legacy protocol era. The modern era has none."""
+"""Sessions of the legacy protocol era (the modern one has none), and what is left of limits."""
 
 from __future__ import annotations
 
 from django.db import models
+
+
+class RateBucket(models.Model):
+    """What is left of one limit for one scope. `turn` is compared and set: a clock may stand still."""
+
+    scope = models.CharField(primary_key=True, max_length=64, help_text="Keyed digest of whom it limits.")
+    tokens = models.FloatField()
+    at = models.DateTimeField()
+    turn = models.BigIntegerField(default=0)
+
+    class Meta:
+        indexes = [models.Index(fields=["at"], name="rate_bucket_age")]
+
+    def __str__(self) -> str:
+        return f"{self.tokens:g} left"
 
 
 class LegacySession(models.Model):

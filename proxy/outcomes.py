@@ -18,7 +18,7 @@ _MESSAGES = {
     Status.CANCELLED: "Approval {id} was withdrawn.",
     Status.SUPERSEDED: "Approval {id} no longer fits: the rules or the tool changed.",
     Status.LAPSED: "Approval {id} was given, but nobody collected it in time.",
-    Status.REVOKED: "Approval {id} was taken back.",
+    Status.REVOKED: "Approval {id} was taken back{comment}.",
     Status.OUTCOME_UNKNOWN: "The call of approval {id} was interrupted while it ran; somebody must look what it did.",
 }
 _REASONS = {
@@ -31,7 +31,8 @@ _REASONS = {
 def refusal_of(
     request: ApprovalRequest, call_id: str, public_url: str, comment: str, *, retry_after: float, stopping: bool
 ) -> Refusal:
-    """Return the refusal for a held call that is not run now. `comment` is what the denying people said."""
+    """Return the refusal for a held call that is not run now. `comment` is what people said who denied
+    it or took it back."""
     status = Status(request.status)
     waiting = status in {Status.PENDING, Status.EXECUTING}
     template = _MESSAGES.get(status, "The result of approval {id} was fetched or is no longer kept.")

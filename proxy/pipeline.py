@@ -31,6 +31,7 @@ class Reply:
     status: int = 200
     headers: tuple[tuple[bytes, bytes], ...] = ()
     streamed: bool = False
+    event_id: str = ""  # from where its stream goes on for a caller who lost it
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +64,11 @@ class Steps(Protocol):
     async def intend(self, exchange: Exchange, allow: Allow) -> Moved | Settled | Permit: ...
     async def unsettled(self, exchange: Exchange) -> Settled: ...
     def forward(self, exchange: Exchange, permit: Permit) -> AsyncGenerator[Sequence[bytes]]: ...
-    async def release(self, exchange: Exchange, permit: Permit, group: Sequence[bytes]) -> Sequence[Reply]: ...
+    async def release(self, exchange: Exchange, permit: Permit, group: Sequence[bytes]) -> Sequence[Reply | Pulse]: ...
 
 
-async def run(exchange: Exchange, steps: Steps) -> AsyncGenerator[Reply | Pulse]:
-    """Take one call through the house and yield what the caller may see, in order.
+async def run(exchange: Exchange, steps: Steps) -> AsyncGenerator[Sequence[Reply | Pulse]]:
+    """Take one call through the house and yield what the caller may see, in order; what came together, together.
 
     Raises the faults of `proxy.errors` when a step cannot be done; nothing was released then that was not recorded.
     """
@@ -79,18 +80,18 @@ async def run(exchange: Exchange, steps: Steps) -> AsyncGenerator[Reply | Pulse]
                 outcome = await steps.block(exchange, verdict)
             case Hold():
                 async for pulse in steps.wait(exchange, verdict):
-                    yield pulse
+                    yield (pulse,)
                 outcome = await steps.claim(exchange, verdict)
             case Allow():
                 outcome = await steps.intend(exchange, verdict)
         if isinstance(outcome, Moved):
             continue
         if isinstance(outcome, Settled):
-            yield outcome.reply
+            yield (outcome.reply,)
             return
         async with aclosing(steps.forward(exchange, outcome)) as groups:
             async for group in groups:
-                for reply in await steps.release(exchange, outcome, group):
-                    yield reply
+                if replies := await steps.release(exchange, outcome, group):
+                    yield replies
         return
-    yield (await steps.unsettled(exchange)).reply
+    yield ((await steps.unsettled(exchange)).reply,)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from approvals import keys
+from approvals import holding, keys
+from approvals.outlet import counts
 from masking import documents
 from masking.engine import MaskingFailed
+from proxy.binding import bound_parameters
 from proxy.errors import MaskingBroken
 from proxy.faults import CallFailed
+from proxy.large import LARGE, masked_apart
 from sessions.events import Event
 
 if TYPE_CHECKING:
@@ -16,6 +20,7 @@ if TYPE_CHECKING:
 
     from approvals.models import ApprovalRequest
     from approvals.outlet import Outlet
+    from approvals.verdicts import Verdict
     from proxy.exchange import Exchange
     from sessions.events import Fact, Payload
 
@@ -23,15 +28,16 @@ LONGEST_METHOD = 100
 
 
 def outlet_of(exchange: Exchange) -> Outlet:
-    """Return the masking outlet of the exchange under the policy that judged it last, with its secret hidden."""
-    literals = () if exchange.secret is None else (exchange.secret.reveal(),)
+    """Return the masking outlet of the exchange under the policy that judged it last, with its secrets hidden."""
+    known = (*exchange.secrets, *(() if exchange.token is None else (exchange.token,)))
+    literals = tuple(secret.reveal() for secret in known)
     return exchange.snapshot.outlet(exchange.connection_name, exchange.caller.groups, literals)
 
 
 def kept_view(exchange: Exchange, answer: bytes) -> bytes:
     """Return an answer that was kept, as its caller may see it by the rules of this moment. Raises CallFailed."""
     try:
-        return outlet_of(exchange).for_caller(answer, required=exchange.required).body
+        return outlet_of(exchange).for_caller(answer, schema=exchange.output).body
     except MaskingFailed as error:
         broken = MaskingBroken("The kept answer could not be masked by the rules of now, so it is withheld.")
         raise CallFailed(broken.refusal(call_id=exchange.call_id)) from error
@@ -48,6 +54,10 @@ def entry(
     """Return an entry about this exchange under the policy that judged it last."""
     if exchange.approval_id:
         facts["approval"] = exchange.approval_id
+    if exchange.window:
+        facts["access"] = exchange.window
+    if payloads and "request" in payloads and not exchange.approval_id:  # of a held call they stand in its first entry
+        facts.setdefault("masked", counts(exchange.request_hits))
     return Event(
         kind=kind,
         call_id=exchange.call_id,
@@ -62,6 +72,11 @@ def entry(
         payloads=payloads or {},
         recover_after=recover_after,
     )
+
+
+def call_digest_of(exchange: Exchange) -> str:
+    """Return what makes a call identical to another: see `holding.call_digest`."""
+    return holding.call_digest(exchange.call, bound_parameters(exchange.message), exchange.tool_digest)
 
 
 def _name(exchange: Exchange) -> str:
@@ -80,16 +95,33 @@ def _method(exchange: Exchange) -> str:
 
 
 def request_payloads(exchange: Exchange) -> dict[str, Payload]:
-    """Return the masked request as it may be written down, with the caller's reason where there is one."""
+    """Return the masked request as it may be written down, with the caller's reason where there is one.
+
+    What was hidden in it is counted in the exchange, for the entry that brings these payloads.
+    """
     outlet = outlet_of(exchange)
+    known = exchange.recorded_request
+    found = known[1:] if known and known[0] == outlet else _request(exchange, outlet)
+    payloads, exchange.request_hits = {"request": found[0]}, found[1]
+    if exchange.knobs.reason:
+        payloads["reason"] = outlet.value_for_record(exchange.knobs.reason)
+    return payloads
+
+
+async def mask_large_request(exchange: Exchange) -> None:
+    """Mask a large request for the record beside the event loop, before a step needs it. Raises MaskingFailed."""
+    if len(exchange.message.raw) >= LARGE:
+        outlet = outlet_of(exchange)
+        payload, hits = await masked_apart(len(exchange.message.raw), partial(_request, exchange, outlet))
+        exchange.recorded_request = (outlet, payload, hits)
+
+
+def _request(exchange: Exchange, outlet: Outlet) -> tuple[Payload, Mapping[str, int]]:
     raw, method = exchange.message.raw, exchange.message.method
     if method and not _is_plain(method):
         content, _ = documents.read(raw.decode("utf-8"))
         raw = documents.write({**content, "method": outlet.text(method)})
-    payloads = {"request": outlet.for_record(raw)}
-    if exchange.knobs.reason:
-        payloads["reason"] = outlet.value_for_record(exchange.knobs.reason)
-    return payloads
+    return outlet.counted_for_record(raw)
 
 
 def request_commitment(exchange: Exchange) -> str:
@@ -108,8 +140,15 @@ def caller_payload(exchange: Exchange) -> Payload:
         "groups": sorted(caller.groups),
         "run": dict(caller.run),
         "person": caller.person,
+        "claims": {name: list(texts) for name, texts in caller.claims},
     }
     return outlet_of(exchange).value_for_record(who)
+
+
+def unspoken(verdict: Verdict) -> dict[str, Fact]:
+    """Return what was only observed about a call, as facts of its entry; empty where nothing was."""
+    facts: dict[str, Fact] = {"observed": list(verdict.observed)} if verdict.observed else {}
+    return facts | ({"would": verdict.would} if verdict.would else {})
 
 
 def decision(exchange: Exchange, verdict: str, rules: Sequence[str], would: str | None = None) -> dict[str, Any]:

@@ -136,6 +136,42 @@ def offset_progress(message: bytes, by: float) -> bytes:
     return ("".join(parts) + text[at:]).encode()
 
 
+def with_values(message: bytes, values: Mapping[tuple[str, ...], Any]) -> bytes:
+    """Return the message with other values at these paths, such as `("params", "requestId")`; the rest is kept.
+
+    A path that the message does not have is left out. Only `params` and `_meta` are walked. Raises NotAMessage.
+    """
+    text, root = _read(message)
+    if root is None:
+        return _with_values_anew(text, values)
+    found: list[tuple[_Member, Any]] = []
+    for path, value in values.items():
+        holder: _Object | None = root
+        for name in path[:-1]:
+            holder = holder.object(name) if holder else None
+        if holder and (member := holder.members.get(path[-1])):
+            found.append((member, value))
+    for member, value in sorted(found, key=lambda one: -one[0].value):
+        text = text[: member.value] + _dump(value) + text[member.end :]
+    return text.encode()
+
+
+def _with_values_anew(text: str, values: Mapping[tuple[str, ...], Any]) -> bytes:
+    """Write an ambiguous message anew, the last of several members winning."""
+    try:
+        message = _without_look_alikes(_KEEP.decode(text), _ENVELOPE)
+        for path, value in values.items():
+            holder: Any = message
+            for name in path[:-1]:
+                holder = holder.get(name) if isinstance(holder, dict) else None
+            if isinstance(holder, dict) and path[-1] in holder:
+                holder[path[-1]] = value
+        return strictjson.canonical(message)
+    except (ValueError, RecursionError) as error:
+        msg = "not one JSON object"
+        raise NotAMessage(msg) from error
+
+
 def _sum(written: str, by: float) -> str:
     total = Decimal(written) + Decimal(repr(by))
     return str(int(total)) if total == total.to_integral_value() and "." not in written else str(total)

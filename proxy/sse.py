@@ -117,13 +117,15 @@ def encode(data: bytes, *, event_id: str | None = None, retry: int | None = None
 
     Raises ValueError when the id or name holds a line end or NUL, which would forge other fields.
     """
+    if b"\n" in data or b"\r" in data:
+        data = _LINE_END.sub(b"\ndata: ", data)
+    if name == "message" and event_id is None and retry is None:
+        return b"event: message\ndata: " + data + b"\n\n"
     head = f"event: {_one_line(name)}\n"
     if event_id is not None:
         head += f"id: {_one_line(event_id)}\n"
     if retry is not None:
         head += f"retry: {retry:d}\n"
-    if b"\n" in data or b"\r" in data:
-        data = _LINE_END.sub(b"\ndata: ", data)
     return head.encode() + b"data: " + data + b"\n\n"
 
 

@@ -2,41 +2,50 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from contextlib import aclosing
+from dataclasses import replace
+from typing import TYPE_CHECKING, Literal
 
-from proxy.errors import CredentialUnavailable
-from proxy.upstream import Credential, Upstream, UpstreamRequest
+from proxy.errors import CredentialUnavailable, NoStream, SessionLost
+from proxy.legacy import Session
+from proxy.outgoing import body_of
+from proxy.standing import pulsed
+from proxy.stdio.door import Door, fields, owner
+from proxy.stdio.launches import secrets_of
+from proxy.upstream import Answer, Credential, Upstream, UpstreamRequest
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator
 
     from approvals.config.schema import Connection
+    from approvals.secrets import Secret
     from proxy.credentials import Credentials
     from proxy.envelope import Id
-    from proxy.errors import CredentialUnavailable
+    from proxy.errors import Fault
     from proxy.exchange import Exchange
     from proxy.headers import RawHeaders
-    from proxy.legacy import LegacySessions, Session
-from proxy.upstream import Answer
+    from proxy.legacy import LegacySessions
 
 SESSION_GONE = 404
+POLLING = "2025-11-25"  # since when an event without data opens a stream that can be taken up again
+Verb = Literal["GET", "POST"]
 
 
 class Transport:
     """Sends for exchanges; one per process."""
 
-    def __init__(self, upstream: Upstream, credentials: Credentials, sessions: LegacySessions) -> None:
+    def __init__(self, upstream: Upstream, credentials: Credentials, sessions: LegacySessions, runner: Door) -> None:
         self._upstream = upstream
+        self._runner = runner
         self._credentials = credentials
         self._sessions = sessions
 
     async def note_secret(self, exchange: Exchange) -> None:
         """Learn the upstream's credential before anything is written down of the call, so that it is hidden there."""
         try:
-            credential = await self._credential(exchange.connection)
+            exchange.secrets = await self._secrets(exchange.connection)
         except CredentialUnavailable:
             return  # said by the step that needs it
-        exchange.secret = credential.secret if credential else None
 
     async def send(self, exchange: Exchange) -> AsyncGenerator[list[bytes]]:
         """Send the caller's own bytes once and yield the upstream's messages; note what the answer's head says.
@@ -44,69 +53,114 @@ class Transport:
         Raises the faults of `proxy.errors`.
         """
         message = exchange.message
-        request = await self._request(exchange, message.raw, message.id if message.kind == "request" else None)
+        is_stream, is_request = message.kind == "stream", message.kind == "request"
+        request = await self._request(
+            exchange, b"" if is_stream else body_of(exchange), message.id if is_request else None
+        )
+        if exchange.is_standing:
+            verb: Verb = "GET" if is_stream else "POST"
+            request = replace(request, verb=verb, timeout=None, last_event_id=exchange.last_event_id)
         async with await self._exchange(exchange, request) as answer:
             exchange.status = answer.status
             if answer.status == SESSION_GONE and exchange.session is not None:
                 await self._sessions.close(exchange.session.token)
+            if is_stream and not answer.streamed:
+                raise _no_stream(answer.status)
             exchange.streamed = answer.streamed
             await self._note_session(exchange, answer)
-            async for group in answer.groups():
+            async with aclosing(self._groups(exchange, answer)) as groups:
+                async for group in groups:
+                    yield group
+
+    async def _groups(self, exchange: Exchange, answer: Answer) -> AsyncGenerator[list[bytes]]:
+        """Yield what comes; an empty group when the head of a stream has come, and while nothing else does."""
+        groups = answer.groups()
+        if answer.streamed and exchange.is_standing:
+            groups = pulsed(groups)
+        exchange.is_resumable = answer.streamed and _is_resumable(exchange)
+        if answer.streamed and (exchange.is_resumable or exchange.is_standing):
+            yield []
+        async with aclosing(groups):
+            async for group in groups:
+                exchange.event_id, exchange.is_paused = answer.last_id, answer.is_paused
                 yield group
 
     async def ask(
         self, exchange: Exchange, body: bytes, *, request_id: Id | None = None, method: str = ""
     ) -> AsyncIterator[list[bytes]]:
-        """Send a message of the gateway's own in the exchange's session and era; yield what comes back."""
+        """Send a message of the gateway's own in the exchange's session and era; yield what comes back.
+
+        A session that is opened so is the exchange's own; no caller has a token for it.
+        """
         request = await self._request(exchange, body, request_id, method=method)
         async with await self._exchange(exchange, request) as answer:
+            if method == "initialize" and answer.session is not None:
+                exchange.session = Session("", answer.session)
             async for group in answer.groups():
                 yield group
 
     async def _exchange(self, exchange: Exchange, request: UpstreamRequest) -> Answer:
         try:
-            return await self._upstream.exchange(request)
+            return await self._upstream_of(exchange.connection).exchange(request)
         except CredentialUnavailable:
             if exchange.connection.credential is not None:
                 # Refused: it was probably rotated, so the next call reads it anew.
                 self._credentials.forget(exchange.connection.credential.value)
             raise
 
-    async def end_session(self, connection: Connection, session: Session) -> None:
+    async def end_session(self, name: str, connection: Connection, actor: str, session: Session) -> None:
         """Tell the upstream that a session of the legacy era is over. Raises faults."""
         request = UpstreamRequest(
-            url=str(connection.url),
+            url=self._url(name, connection),
             verb="DELETE",
             session=session.upstream,
             credential=await self._credential(connection),
+            fields=owner(actor) if connection.transport == "stdio" else (),
             timeout=10.0,
         )
-        async with await self._upstream.exchange(request):
+        async with await self._upstream_of(connection).exchange(request):
             return
 
     async def aclose(self) -> None:
         """Close all connections."""
         await self._upstream.aclose()
+        await self._runner.upstream.aclose()
         self._credentials.close()
 
     async def _request(
         self, exchange: Exchange, body: bytes, request_id: Id | None, *, method: str = ""
     ) -> UpstreamRequest:
         connection = exchange.connection
-        credential = await self._credential(connection)
-        exchange.secret = credential.secret if credential else None
+        exchange.secrets = await self._secrets(connection)
+        is_stdio = connection.transport == "stdio"
         return UpstreamRequest(
-            url=str(connection.url),
+            url=self._url(exchange.connection_name, connection),
             body=body,
             id=request_id,
             headers=_own_headers(exchange, method) if method else exchange.headers,
             session=exchange.session.upstream if exchange.session else None,
-            credential=credential,
+            credential=await self._credential(connection),
+            fields=fields(exchange.caller, exchange.snapshot.revision) if is_stdio else (),
             timeout=float(connection.timeout),
             max_answer=connection.max_answer,
         )
 
+    def _upstream_of(self, connection: Connection) -> Upstream:
+        return self._runner.upstream if connection.transport == "stdio" else self._upstream
+
+    def _url(self, name: str, connection: Connection) -> str:
+        return self._runner.url(name) if connection.transport == "stdio" else str(connection.url)
+
+    async def _secrets(self, connection: Connection) -> tuple[Secret, ...]:
+        """Return what the upstream knows and nobody else may."""
+        if connection.transport == "stdio":
+            return await secrets_of(connection, self._credentials)
+        credential = await self._credential(connection)
+        return (credential.secret,) if credential else ()
+
     async def _credential(self, connection: Connection) -> Credential | None:
+        if connection.transport == "stdio":
+            return self._runner.credential
         configured = connection.credential
         if configured is None:
             return None
@@ -124,6 +178,19 @@ class Transport:
             version=exchange.message.version,
         )
         exchange.reply_headers = ((b"mcp-session-id", session.token.encode()),)
+
+
+def _is_resumable(exchange: Exchange) -> bool:
+    """Say whether a caller who loses the stream of a call may take it up again: clients of 2025-11-25 in a session."""
+    message = exchange.message
+    return message.kind == "request" and exchange.session is not None and message.version >= POLLING
+
+
+def _no_stream(status: int) -> Fault:
+    """Say why there is no stream, by the status of the upstream."""
+    if status == SESSION_GONE:
+        return SessionLost("The upstream no longer knows the session.", status=status)
+    return NoStream("The server offers no stream of this session.", status=status)
 
 
 def _own_headers(exchange: Exchange, method: str) -> RawHeaders:

@@ -24,6 +24,7 @@ from httpx_aiohttp import AiohttpTransport
 from yarl import URL
 
 from proxy.errors import Fault, OutcomeUnknown, UpstreamInvalid, UpstreamTimeout, UpstreamUnavailable
+from proxy.stdio import faults
 from proxy.upstream_answer import MAX_ANSWER, Answer, Credential, Opened, UpstreamRequest
 
 if TYPE_CHECKING:
@@ -37,6 +38,8 @@ CONNECT_SECONDS = 10.0
 # connection, for its outcome would then be unknown.
 KEEP_ALIVE_SECONDS = 4.0
 MAX_CONNECTIONS = 2000
+# So many connections in a row that cannot be used are given up before the call is.
+MAX_UNUSABLE = 5
 # What is read at once is masked at once, and recorded as one entry of the record, whose size is limited.
 CHUNK_BYTES = 16 * 1024
 
@@ -52,11 +55,19 @@ _FIXED = [
 class Upstream:
     """The connections of this process to all upstreams. Made once; used in one event loop; closed at the end.
 
-    `tls` replaces the system's trust store; `connect_timeout` is in seconds.
+    `tls` replaces the system's trust store; `connect_timeout` is in seconds. With `socket` every request goes to the
+    runner of stdio servers on that Unix socket, which may tell faults.
     """
 
-    def __init__(self, *, tls: ssl.SSLContext | None = None, connect_timeout: float = CONNECT_SECONDS) -> None:
+    def __init__(
+        self,
+        *,
+        tls: ssl.SSLContext | None = None,
+        connect_timeout: float = CONNECT_SECONDS,
+        socket: Callable[[], str] | None = None,
+    ) -> None:
         self._tls = tls
+        self._socket = socket
         self._session: aiohttp.ClientSession | None = None
         self._timeout = aiohttp.ClientTimeout(total=None, connect=connect_timeout, sock_connect=connect_timeout)
 
@@ -78,12 +89,26 @@ class Upstream:
 
     async def _send(self, request: UpstreamRequest, deadline: float | None) -> Opened:
         if self._session is None:
-            self._session = _aiohttp_session(self._tls or ssl.create_default_context())
+            path = self._socket() if self._socket else ""
+            self._session = _aiohttp_session(None if path else self._tls or ssl.create_default_context(), path=path)
+        for _ in range(MAX_UNUSABLE):
+            with contextlib.suppress(_Unusable):
+                response = await self._request(self._session, request, deadline)
+                if self._socket and (told := response.headers.get(faults.FIELD)):
+                    response.release()
+                    raise faults.heard(told)
+                chunks = _chunks(response)
+                return Opened(response.status, response.headers, chunks, _closer(response, chunks))
+        raise UpstreamUnavailable("The upstream speaks before it is asked.")
+
+    async def _request(
+        self, session: aiohttp.ClientSession, request: UpstreamRequest, deadline: float | None
+    ) -> aiohttp.ClientResponse:
         sending = _Sending()
         token = _sending.set(sending)
         try:
             async with asyncio.timeout_at(deadline):
-                response = await self._session.request(
+                return await session.request(
                     request.verb,
                     _url(request.url),
                     headers=_headers(request),
@@ -95,8 +120,6 @@ class Upstream:
             raise _sending_fault(error, sending) from error
         finally:
             _sending.reset(token)
-        chunks = _chunks(response)
-        return Opened(response.status, response.headers, chunks, _closer(response, chunks))
 
     async def aclose(self) -> None:
         """Close every connection."""
@@ -123,10 +146,17 @@ _sending: ContextVar[_Sending] = ContextVar("_sending")
 _TROUBLE = (aiohttp.ClientError, OSError, ValueError)
 
 
+class _Unusable(Exception):
+    """The upstream said something on this connection that nobody had asked. Nothing was sent."""
+
+
 class _Request(aiohttp.ClientRequest):
     """A request that says when it begins to be written; aiohttp's tracing would say so too, at twice the cost."""
 
     async def send(self, conn: Connection) -> aiohttp.ClientResponse:
+        # What came while the connection lay idle, such as a second answer, would be taken for the answer to this one.
+        if conn.protocol is None or conn.protocol.should_close:
+            raise _Unusable
         _sending.get().begun = True
         return await super().send(conn)
 
@@ -151,10 +181,15 @@ def pooled_transport(tls: ssl.SSLContext | None = None) -> httpx.AsyncBaseTransp
 
 
 def _aiohttp_session(
-    tls: ssl.SSLContext, request_class: type[aiohttp.ClientRequest] = _Request
+    tls: ssl.SSLContext | None, request_class: type[aiohttp.ClientRequest] = _Request, *, path: str = ""
 ) -> aiohttp.ClientSession:
+    connector: aiohttp.BaseConnector = (
+        aiohttp.UnixConnector(path, limit=MAX_CONNECTIONS, keepalive_timeout=KEEP_ALIVE_SECONDS)
+        if path
+        else aiohttp.TCPConnector(limit=MAX_CONNECTIONS, keepalive_timeout=KEEP_ALIVE_SECONDS, ssl=tls or True)
+    )
     session = aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=MAX_CONNECTIONS, keepalive_timeout=KEEP_ALIVE_SECONDS, ssl=tls),
+        connector=connector,
         # Otherwise a cookie that one caller's call was given would travel with the next caller's call.
         cookie_jar=aiohttp.DummyCookieJar(),
         trust_env=False,
@@ -188,6 +223,7 @@ def _headers(request: UpstreamRequest) -> list[tuple[str, str]]:
         fields.append(("mcp-session-id", request.session))
     if request.last_event_id is not None:
         fields.append(("last-event-id", request.last_event_id))
+    fields += request.fields
     if (credential := request.credential) is not None:
         injected = credential.header.lower()
         fields = [(name, value) for name, value in fields if name != injected]

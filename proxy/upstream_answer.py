@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Self
 
 import orjson
 
+from approvals.secrets import Secret
 from proxy import sse
-from proxy.credentials import Secret
 from proxy.envelope import Id
 from proxy.errors import (
     CredentialUnavailable,
@@ -26,9 +26,12 @@ from proxy.errors import (
     UpstreamTimeout,
 )
 from proxy.headers import RawHeaders
+from proxy.refusals import Executed
 
 MAX_ANSWER = 32 * 1024 * 1024
 MAX_RESUMPTIONS = 100
+# What is released together is recorded as one entry, whose size is limited.
+MAX_GROUP = 100
 _DRAIN_SECONDS = 0.02
 
 
@@ -47,6 +50,7 @@ class UpstreamRequest:
 
     `body` goes out as it is. `headers` are the caller's, of which few are passed on. `id` is the request's
     id; None for notifications, responses, GET and DELETE. `session` is the upstream's own session id.
+    `fields` are of the gateway's own, for its runner of stdio servers.
     `timeout` bounds the whole exchange in seconds, `max_answer` the answer in bytes. `resume` allows to fetch
     the rest of an event stream that the upstream closed early (2025-11-25, "Resumability").
     """
@@ -59,6 +63,7 @@ class UpstreamRequest:
     session: str | None = field(default=None, repr=False)
     last_event_id: str | None = None
     credential: Credential | None = None
+    fields: tuple[tuple[str, str], ...] = ()
     timeout: float | None = 60.0
     max_answer: int = MAX_ANSWER
     resume: bool = True
@@ -88,6 +93,8 @@ class Answer:
         self.session = opened.headers.get("mcp-session-id")
         self.version = opened.headers.get("mcp-protocol-version")
         self.streamed = False
+        self.last_id: str | None = None  # of the event that came last
+        self.is_paused = False  # the upstream ended its stream for now, and the rest is asked for
         self._send, self._request, self._deadline = send, request, deadline
         self._opened = opened
         self._size = 0
@@ -113,14 +120,16 @@ class Answer:
             return
         self._plain = self._read_plain(kind, body)
 
-    async def groups(self) -> AsyncIterator[list[bytes]]:
+    async def groups(self) -> AsyncGenerator[list[bytes]]:
         """Yield the messages as they come, those that came together as one list. The last one is the answer.
+
+        An empty list says that the stream has a gap: `is_paused`.
 
         A stream without a request id (GET) has no answer and ends when the upstream ends it. Raises faults.
         """
         if not self.streamed:
-            if self._plain:
-                yield self._plain
+            for group in _groups(self._plain):
+                yield group
             return
         for _ in range(MAX_RESUMPTIONS):
             resumption = _Resumption()
@@ -128,6 +137,9 @@ class Answer:
                 yield group
             if self._finished or self._request.id is None:
                 return
+            if resumption.last_id is not None and self._request.resume:
+                self.is_paused = True
+                yield []
             await self._resume(resumption)
         raise OutcomeUnknown("The upstream kept closing its stream without an answer.")
 
@@ -175,14 +187,15 @@ class Answer:
                 return
             except TimeoutError as error:
                 raise UpstreamTimeout("The upstream's answer was not complete in time.") from error
-            self._count(chunk)
             yield chunk
 
     def _count(self, chunk: bytes) -> None:
         self._size += len(chunk)
-        # The stream of a session is the only answer without an end of its own.
-        if self._request.verb != "GET" and self._size > self._request.max_answer:
-            raise self._too_large()
+        # A standing stream is the only answer without an end of its own, in time and in size.
+        endless = self._request.verb == "GET" or self._request.timeout is None
+        if not endless and self._size > self._request.max_answer:
+            # A stream without end says nothing of the call: its answer never came.
+            raise self._too_large("unknown" if self.streamed else "true")
 
     def _read_plain(self, kind: str, body: bytes) -> list[bytes]:
         found = _parsed(body) if kind == "application/json" else None
@@ -192,6 +205,9 @@ class Answer:
             raise self._invalid("The upstream's answer is not a JSON-RPC message.")
         if self._request.id is not None and not _answers(found[-1], self._request.id):
             raise self._invalid("The upstream answered another request.")
+        if self._request.id is not None and len(found) > 1:
+            first = next(number for number, message in enumerate(found) if _answers(message, self._request.id))
+            del found[first + 1 :]  # nothing may follow the answer
         return [body] if len(found) == 1 and not body.lstrip().startswith(b"[") else [*map(orjson.dumps, found)]
 
     async def _stream(self, resumption: _Resumption) -> AsyncIterator[list[bytes]]:
@@ -201,15 +217,17 @@ class Answer:
                 events = decoder.feed(chunk)
             except sse.EventTooLarge:
                 raise self._too_large() from None
+            self._count(chunk)
             group: list[bytes] = []
             for event in events:
                 resumption.note(event)
+                self.last_id = resumption.last_id
                 if event.data and event.name == "message":
                     group += self._take(event.data)
                 if self._finished:
                     break
-            if group:
-                yield group
+            for few in _groups(group):
+                yield few
             if self._finished:
                 return
 
@@ -220,11 +238,12 @@ class Answer:
         found = _parsed(data)
         if found is None or not all(_is_message(message) for message in found):
             raise self._invalid("The upstream's stream holds something that is not a JSON-RPC message.")
-        for message in found:
+        for number, message in enumerate(found):
             if "method" not in message and self._request.id is not None:
                 if not _answers(message, self._request.id):
                     raise self._invalid("The upstream answered another request.")
                 self._finished = True
+                del found[number + 1 :]  # nothing may follow the answer
         return [data] if len(found) == 1 and not data.lstrip().startswith(b"[") else [*map(orjson.dumps, found)]
 
     async def _resume(self, resumption: _Resumption) -> None:
@@ -252,9 +271,9 @@ class Answer:
     def _invalid(self, message: str) -> UpstreamInvalid:
         return UpstreamInvalid(message, status=self.status)
 
-    def _too_large(self) -> UpstreamInvalid:
+    def _too_large(self, executed: Executed = "true") -> UpstreamInvalid:
         message = f"The upstream's answer is larger than {self._request.max_answer} bytes."
-        return UpstreamInvalid(message, executed="true", status=self.status)
+        return UpstreamInvalid(message, executed="unknown" if self.status >= 500 else executed, status=self.status)
 
 
 @dataclass(slots=True)
@@ -269,6 +288,11 @@ class _Resumption:
             self.last_id = event.id or None
         if event.retry is not None:
             self.retry = min(event.retry / 1000, 60.0)
+
+
+def _groups(messages: list[bytes]) -> Iterator[list[bytes]]:
+    for start in range(0, len(messages), MAX_GROUP):
+        yield messages[start : start + MAX_GROUP]
 
 
 def _parsed(body: bytes) -> list[Any] | None:

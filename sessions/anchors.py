@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
-from sessions.checkpoint import CheckpointInvalid, parse
+from sessions.checkpoint import Checkpoint, CheckpointInvalid, parse
 
 _NOTE_BYTES = 16_384
 _END = b"\n\n"
@@ -39,13 +39,32 @@ class FileAnchor:
 
     def latest_size(self) -> int:
         """Return the size of the newest whole checkpoint in the file; 0 without one. Raises AnchorBroken."""
+        newest = self.newest()
+        return newest.size if newest is not None else 0
+
+    def newest(self) -> Checkpoint | None:
+        """Return the newest whole checkpoint in the file, its signature not checked. Raises AnchorBroken."""
         try:
             with self.path.open("rb") as file:
                 return _latest(file)[0]
         except FileNotFoundError:
-            return 0
+            return None
         except OSError as error:
             raise self._broken(error) from error
+
+    def set_aside(self) -> Path:
+        """Keep the file under another name, which tells its newest size, so that the next note begins a new one.
+
+        Return where it is. Raises AnchorBroken.
+        """
+        aside = self.path.with_name(f"{self.path.stem}.until-{self.latest_size()}{self.path.suffix}")
+        try:
+            # A link, which fails where the name is taken: no anchor is ever written over.
+            os.link(self.path, aside)
+            self.path.unlink()
+        except OSError as error:
+            raise self._broken(error) from error
+        return aside
 
     def publish(self, note: str) -> None:
         """Append a note and wait for the disk. Raises AnchorBroken."""
@@ -55,7 +74,7 @@ class FileAnchor:
                 # A sequencer that lost its office may still be publishing: one at a time, in order.
                 fcntl.flock(file, fcntl.LOCK_EX)
                 latest, end = _latest(file)
-                if parse(note)[0].size <= latest:
+                if latest is not None and parse(note)[0].size <= latest.size:
                     return
                 file.truncate(end)
                 file.write(note.encode() + b"\n")
@@ -98,8 +117,8 @@ class FileAnchor:
         return AnchorBroken(f"anchor {self.path}: {reason}")
 
 
-def _latest(file: BinaryIO) -> tuple[int, int]:
-    """Return the size of the last whole note and the offset where it ends."""
+def _latest(file: BinaryIO) -> tuple[Checkpoint | None, int]:
+    """Return the checkpoint of the last whole note and the offset where it ends."""
     length = file.seek(0, os.SEEK_END)
     start = max(0, length - _NOTE_BYTES)
     file.seek(start)
@@ -110,10 +129,10 @@ def _latest(file: BinaryIO) -> tuple[int, int]:
         begin = tail.rfind(_END, 0, tail.rfind(_END, 0, end))
         whole = tail[begin + len(_END) if begin != -1 else 0 : end + 1]
         try:
-            return parse(whole.decode())[0].size, start + end + len(_END)
+            return parse(whole.decode())[0], start + end + len(_END)
         except (CheckpointInvalid, UnicodeDecodeError):
             end = tail.rfind(_END, 0, end)
     if start:
         msg = "the end of the anchor's file is no checkpoint"
         raise AnchorBroken(msg)
-    return 0, 0
+    return None, 0

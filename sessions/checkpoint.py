@@ -109,7 +109,10 @@ class Signer:
 
     def sign(self, size: int, root: bytes) -> str:
         """Return the note of a tree head. Ed25519 is deterministic: the same head gives the same note."""
-        body = Checkpoint(self.name, size, root).body()
+        return self.note(Checkpoint(self.name, size, root).body())
+
+    def note(self, body: str) -> str:
+        """Return the signed note of a text that ends with a line end; only a checkpoint may read like one."""
         signature = self.verify_key.key_id + self._private.sign(body.encode())
         return f"{body}\n{_SIGNATURE_LINE}{self.name} {base64.b64encode(signature).decode()}\n"
 

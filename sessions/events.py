@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import NewType
 
 Payload = NewType("Payload", bytes)
@@ -14,10 +14,12 @@ Fact = str | int | bool | None | list[str]
 
 INTENT = "call.intent"
 ABANDONED = "call.abandoned"
+LATE = "call.late"
 SESSION_STARTED = "session.started"
 ERASED = "payload.erased"
 PROCESS_STARTED = "process.started"
 PROCESS_STOPPED = "process.stopped"
+RESTORED = "record.restored"
 
 ENDS = frozenset({"call.result", "call.failed", "call.unknown", "call.cancelled", ABANDONED})
 """Kinds that end what was forwarded: a call.intent stays open until one of them is committed for its call_id."""
@@ -56,3 +58,24 @@ class Event:
     def ends_call(self) -> bool:
         """Whether this event closes the call that a `call.intent` opened."""
         return self.kind in ENDS and bool(self.call_id)
+
+
+def with_late_ends(events: Sequence[Event], open_calls: Collection[str]) -> Sequence[Event]:
+    """Return the events with `call.late` in place of every end of a call that is not open any more.
+
+    Another process ended that call when this one was silent for too long. A call has one end; what came after it is
+    told with the same facts and payloads, and in `instead_of` the kind that it would have had.
+    """
+    if not any(event.ends_call for event in events):
+        return events
+    told, begun, ended = [], set(), set()
+    for event in events:
+        if event.kind == INTENT:
+            begun.add(event.call_id)
+        elif event.ends_call:
+            call = event.call_id
+            if call in ended or not (call in open_calls or call in begun):
+                event = replace(event, kind=LATE, facts={**event.facts, "instead_of": event.kind})
+            ended.add(call)
+        told.append(event)
+    return told

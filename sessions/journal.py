@@ -22,9 +22,9 @@ from sessions import store
 from sessions.events import ABANDONED, PROCESS_STARTED, PROCESS_STOPPED, Event
 from sessions.ids import uuid7
 from sessions.sealing import Sealer
-from sessions.writer import HEARTBEAT_SECONDS, Job, RecordUnavailable, RevisionMoved, Work, Writer
+from sessions.writer import HEARTBEAT_SECONDS, Job, RecordUnavailable, RecordUncertain, RevisionMoved, Work, Writer
 
-__all__ = ["Journal", "RecordUnavailable", "RevisionMoved"]
+__all__ = ["Journal", "RecordUnavailable", "RecordUncertain", "RevisionMoved"]
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -38,7 +38,8 @@ class _Waiting(Job):
     """A job and the caller who waits for it: in an event loop, or in a thread."""
 
     finished: bool = False
-    future: asyncio.Future[None] | None = None
+    future: asyncio.Future[object] | None = None
+    alarm: asyncio.TimerHandle | None = None
     done: threading.Event | None = None
 
 
@@ -54,8 +55,8 @@ class Journal:
     """One process's writer of the record.
 
     `origin` names the installation's log (the name of its key), `build` the running version. `timeout` is in
-    seconds, for each append. `revision` reads the policy's current revision, at most once per batch, in
-    the writer's transaction. `capacity` bounds the jobs that wait.
+    seconds, for each append. `revision` is the query of the policy's current revision, asked at most once per batch,
+    in the writer's transaction. `capacity` bounds the jobs that wait.
     `on_late` is told of intents that were committed after their callers had got RecordUnavailable, so that
     nothing was forwarded. It runs as a transact of its own and returns the events that end those calls.
     """
@@ -66,7 +67,7 @@ class Journal:
         origin: str,
         build: str,
         timeout: float,
-        revision: Callable[[], int] | None = None,
+        revision: str = "",
         capacity: int = 10_000,
         on_late: Callable[[Sequence[Event]], Sequence[Event]] = abandoned,
     ) -> None:
@@ -75,6 +76,8 @@ class Journal:
         self._timeout = timeout
         self._capacity = capacity
         self._on_late = on_late
+        self.observe: Callable[[Sequence[Job]], None] | None = None  # told of each batch that was tried, in the writer
+        self.given_up = 0  # callers who were told no because the record was too slow
         self._late: list[Event] = []
         self._queue: deque[_Waiting] = deque()
         self._changed = threading.Condition()
@@ -118,11 +121,19 @@ class Journal:
         """Commit the events as one; return after COMMIT.
 
         Raises RevisionMoved when `revision` is given and no longer the current one, RecordUnavailable when
-        the record did not take them in time, LeafInvalid when an event holds what a leaf cannot.
+        the record did not take them in time (RecordUncertain, a kind of it, when it may yet do so), LeafInvalid
+        when an event holds what a leaf cannot.
         Cancelling the awaiting task does not cancel the write.
         """
         if events:
-            await self._wait(_Waiting(events=events, revision=revision))
+            await self._begin(_Waiting(events=events, revision=revision))
+
+    def begin(self, *events: Event, revision: int | None = None) -> asyncio.Future[object]:
+        """Queue the events and return the future of what `append` returns or raises.
+
+        For callers who must learn the outcome even when they are cancelled: they shield it.
+        """
+        return self._begin(_Waiting(events=events, revision=revision))
 
     async def transact(
         self,
@@ -137,7 +148,7 @@ class Journal:
         the database. What it raises rolls back only itself and is raised here. `exclusive` runs it alone,
         under the exclusive lock. Raises otherwise what `append` raises.
         """
-        return cast(T, await self._wait(_Waiting(work=work, revision=revision, exclusive=exclusive)))
+        return cast(T, await self._begin(_Waiting(work=work, revision=revision, exclusive=exclusive)))
 
     def append_now(self, *events: Event, revision: int | None = None) -> None:
         """Do what `append` does, blocking. Raises RuntimeError inside a transaction of the caller's own."""
@@ -154,16 +165,16 @@ class Journal:
         """Do what `transact` does, blocking. Raises RuntimeError inside a transaction of the caller's own."""
         return cast(T, self._from_thread(_Waiting(work=work, revision=revision, exclusive=exclusive)))
 
-    async def _wait(self, job: _Waiting) -> object:
+    def _begin(self, job: _Waiting) -> asyncio.Future[object]:
         loop = asyncio.get_running_loop()
         job.future = future = loop.create_future()
-        self._put(job)
-        alarm = loop.call_later(self._timeout, self._expire, job)
         try:
-            await future
-        finally:
-            alarm.cancel()
-        return _outcome(job)
+            self._put(job)
+        except RecordUnavailable as error:
+            future.set_exception(error)
+            return future
+        job.alarm = loop.call_later(self._timeout, self._expire, job)
+        return future
 
     def _from_thread(self, job: _Waiting) -> object:
         # The writer has its own connection: it would wait for the caller's row locks, and the caller for it.
@@ -179,7 +190,7 @@ class Journal:
         job.done = threading.Event()
         self._put(job)
         if not job.done.wait(self._timeout) and self._give_up(job):
-            raise _too_late()
+            raise _too_late(job)
         return _outcome(job)
 
     def _put(self, job: _Waiting) -> None:
@@ -190,19 +201,22 @@ class Journal:
             if len(self._queue) >= self._capacity:
                 msg = "too much waits to be recorded"
                 raise RecordUnavailable(msg)
+            job.queued = time.monotonic()
             self._queue.append(job)
             self._changed.notify()
 
     def _give_up(self, job: _Waiting) -> bool:
         """Withdraw a job; false when its outcome is there already and counts."""
         with self._changed:
-            if not job.finished:
+            if not job.finished and not job.given_up:
                 job.given_up = True
+                self.given_up += 1
             return job.given_up
 
     def _expire(self, job: _Waiting) -> None:
-        if self._give_up(job) and job.future is not None and not job.future.done():
-            job.future.set_exception(_too_late())
+        # Who was cancelled does not wait; what they began goes on.
+        if job.future is not None and not job.future.done() and self._give_up(job):
+            job.future.set_exception(_too_late(job))
 
     # What follows runs in the writer thread.
 
@@ -243,6 +257,11 @@ class Journal:
     def _process(self, batch: list[_Waiting]) -> None:
         self._writer.commit(list(batch))
         self._release(batch)
+        if self.observe is not None:
+            try:
+                self.observe(batch)
+            except Exception:
+                logger.exception("a batch of the record could not be counted")
         self._late.extend(self._writer.late)
         self._writer.late.clear()
         if self._late:
@@ -293,9 +312,17 @@ def _outcome(job: Job) -> object:
 
 def _resolve(jobs: list[_Waiting]) -> None:
     for job in jobs:
-        if job.future is not None and not job.future.done():
-            job.future.set_result(None)
+        if job.alarm is not None:
+            job.alarm.cancel()
+        if job.future is None or job.future.done():
+            continue
+        if job.error is None:
+            job.future.set_result(job.value)
+        else:
+            job.future.set_exception(job.error)
 
 
-def _too_late() -> RecordUnavailable:
+def _too_late(job: Job) -> RecordUnavailable:
+    if job.begun:
+        return RecordUncertain("the record did not answer in time; it may yet take the entry")
     return RecordUnavailable("the record did not answer in time")

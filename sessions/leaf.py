@@ -139,6 +139,7 @@ def decode(data: bytes) -> Leaf:
     if _dump(document) != data:
         msg = "not in canonical form"
         raise LeafInvalid(msg)
+    moment(document["ts"])
     policy, payloads = document["policy"], document["payloads"]
     return Leaf(
         **{name: document[name] for name in _TEXT_FIELDS},

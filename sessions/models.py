@@ -30,7 +30,8 @@ class Entry(models.Model):
         verbose_name_plural = "entries"
         indexes: ClassVar = [
             models.Index(fields=["call_id"], name="entry_of_call"),
-            models.Index(fields=["session"], name="entry_of_session"),
+            # With the id, so that each page of a long session costs the same.
+            models.Index(fields=["session", "id"], name="entry_of_session"),
             models.Index(fields=["ts"], name="entry_by_time"),
         ]
 
@@ -84,7 +85,10 @@ class RecordedSession(models.Model):
     started_at = models.DateTimeField()
 
     class Meta:
-        indexes: ClassVar = [models.Index(fields=["-started_at", "-id"], name="session_newest_first")]
+        indexes: ClassVar = [
+            models.Index(fields=["-started_at", "-id"], name="session_newest_first"),
+            models.Index(fields=["actor", "-started_at", "-id"], name="session_of_actor"),
+        ]
 
     def __str__(self) -> str:
         return self.id

@@ -14,6 +14,9 @@ from sessions import leaf as leaves
 from sessions.events import ENDS, INTENT, TERMINAL_KINDS
 from sessions.models import Entry, Payload, RecordedSession
 
+LOOKED_AT = 200
+_TELLING = TERMINAL_KINDS | {INTENT, "approval.requested"}
+
 
 class CursorInvalid(ValueError):
     """A cursor that was not one of ours."""
@@ -99,6 +102,41 @@ def call_summary(call_id: str) -> CallSummary | None:
         kind=last.kind,
         entries=entries,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class RecentCall:
+    """One call of a session in one line. `kind` is that of its newest telling entry."""
+
+    call_id: str
+    tool: str
+    at: datetime
+    kind: str
+
+
+def recent_calls(session: str, *, before: str = "", limit: int = 10) -> list[RecentCall]:
+    """Return the newest calls of a session, newest first; `before` names a call: it and what came later is left out.
+
+    Looks at the last LOOKED_AT entries and no more.
+    """
+    rows = Entry.objects.filter(session=session)
+    if before and (first := rows.filter(call_id=before).order_by("id").first()):
+        rows = rows.filter(id__lt=first.pk)
+    found: dict[str, RecentCall] = {}
+    for entry in rows.order_by("-id")[:LOOKED_AT]:
+        if not entry.call_id or entry.kind not in _TELLING:
+            continue
+        known = found.get(entry.call_id)
+        if known is None and len(found) == limit:
+            break
+        found[entry.call_id] = RecentCall(entry.call_id, entry.tool, entry.ts, known.kind if known else entry.kind)
+    return list(found.values())
+
+
+def facts_of_call(call_id: str, kinds: Iterable[str]) -> list[tuple[str, Mapping[str, object]]]:
+    """Return kind and facts of those entries of a call, oldest first, without any payload; at most LOOKED_AT."""
+    rows = Entry.objects.filter(call_id=call_id, kind__in=list(kinds)).order_by("id")[:LOOKED_AT]
+    return [(leaf.kind, leaf.facts) for leaf in (leaves.decode(bytes(row.leaf)) for row in rows)]
 
 
 def _recorded(entries: Iterable[Entry]) -> list[RecordedEntry]:

@@ -14,7 +14,7 @@ from typing import Final
 from django.db import OperationalError, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from sessions import logstore, store
+from sessions import direct, logstore, store
 from sessions.anchors import Anchor, AnchorBroken
 from sessions.checkpoint import CheckpointInvalid, Signer
 from sessions.ids import uuid7
@@ -87,9 +87,16 @@ class Sequencer:
             self._take_over(connection, epoch)
         total = 0
         try:
-            while added := self._step(connection, epoch):
-                total += added
-            self._settle(connection, epoch, idle=total == 0)
+            while pending := logstore.unindexed(connection, self._low_water, _BATCH):
+                self._place(connection, epoch, pending)
+                total += len(pending)
+                if len(pending) < _BATCH:
+                    self._settle(connection, epoch)
+                    break  # what came meanwhile waits for the next period, together with what comes until then
+                # A full batch ends in the middle: what lies above it may have no place yet.
+                self._settle(connection, epoch, below=pending[-1][0])
+            if not total:
+                self._settle(connection, epoch, idle=True)
         except Fenced:
             logger.info("another sequencer has taken over")
             self.resign()
@@ -128,10 +135,7 @@ class Sequencer:
             raise LogRefused(msg)
         return frontier
 
-    def _step(self, connection: BaseDatabaseWrapper, epoch: int) -> int:
-        pending = logstore.unindexed(connection, self._low_water, _BATCH)
-        if not pending:
-            return 0
+    def _place(self, connection: BaseDatabaseWrapper, epoch: int, pending: Sequence[tuple[int, bytes]]) -> None:
         with transaction.atomic(durable=True):
             state = logstore.state(connection)
             if state.epoch != epoch:
@@ -149,17 +153,20 @@ class Sequencer:
             logstore.append(connection, places, frontier.size, root, note)
         self._unpublished = True
         self._since_barrier += len(places)
-        return len(places)
 
-    def _settle(self, connection: BaseDatabaseWrapper, epoch: int, *, idle: bool) -> None:
-        """Move the low-water mark, so that the search for entries without a place stays short.
+    def _settle(
+        self, connection: BaseDatabaseWrapper, epoch: int, *, below: int | None = None, idle: bool = False
+    ) -> None:
+        """Move the low-water mark, so that the search for what has no place stays short, also under constant load.
 
-        Called when the search found nothing more: what was settled before it has its place by now.
+        Called when everything that the last search could see has its place, or everything up to the id `below`: so has
+        what was settled before that search.
         """
-        if self._settled > self._low_water:
-            if not logstore.raise_low_water(connection, epoch, self._settled):
+        settled = self._settled if below is None else min(self._settled, below)
+        if settled > self._low_water:
+            if not logstore.raise_low_water(connection, epoch, settled):
                 raise Fenced
-            self._low_water = self._settled
+            self._low_water = settled
         if self._since_barrier and (idle or self._since_barrier >= _BARRIER_EVERY):
             # A long transaction is in flight when the lock is not to be had: the next time then.
             with contextlib.suppress(OperationalError), transaction.atomic(durable=True):
@@ -180,6 +187,7 @@ class Sequencer:
         self.error = ""
 
     def _run(self) -> None:
+        direct.use_in_this_thread()  # the office is a lock of the session
         while not self._stopping:
             try:
                 self.run_once()

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import contextlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Final, cast
+from types import TracebackType
+from typing import Any, Final, Self
 
-from django.db import DEFAULT_DB_ALIAS, connections
+from django.db import DEFAULT_DB_ALIAS, connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from sessions import guards
+from sessions.statements import Statements
 
 # Every writer holds it shared until its transaction ends. Held exclusively it means: no write is in flight.
 # The upper half of the number is "HOLD" in ASCII: ours alone in the space of advisory locks.
 WRITE_LOCK: Final = 0x484F4C44_00000001
-_ROWS_PER_STATEMENT: Final = 200
-_ROWS_WORTH_A_COPY: Final = 6
+_CALLS_AT_ONCE: Final = 500
 
 _ENTRY_COLUMNS: Final = (
     "leaf", "leaf_hash", "kind", "ts", "call_id", "session", "connection", "tool", "actor",
@@ -24,12 +26,7 @@ _ENTRY_COLUMNS: Final = (
 _PAYLOAD_COLUMNS: Final = ("commitment", "leaf_hash", "name", "call_id", "salt", "body")
 _SESSION_COLUMNS: Final = ("id", "actor", "connection", "run", "started_at")
 _OPEN_CALL_COLUMNS: Final = ("call_id", "leaf_hash", "writer", "recover_after")
-# PostgreSQL's types of the columns that are no text, for COPY.
-_TYPES: Final = {
-    **dict.fromkeys(("leaf", "leaf_hash", "commitment", "salt", "body", "root"), "bytea"),
-    **dict.fromkeys(("ts", "started_at", "heartbeat_at", "recover_after"), "timestamptz"),
-    **dict.fromkeys(("log_index", "entry_id", "size"), "int8"),
-}
+_OPEN_CALL: Final = "mcp_sessions_opencall"
 
 
 @dataclass(slots=True)
@@ -43,150 +40,169 @@ class Rows:
     closed: list[str] = field(default_factory=list)
 
 
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """What a transaction finds at its begin: the database's clock, the policy's revision, and which calls are open.
+
+    That a call is open holds to the end: who ends the calls of another process has the record's lock exclusively.
+    """
+
+    now: datetime
+    revision: int | None
+    open_calls: set[str]
+
+
+class Transaction:
+    """One transaction of the record's writer: `begin`, `write`, `commit`; leave the block before that to roll back.
+
+    With `orm` it is one of Django's, so that work of others takes part. Otherwise PostgreSQL gets two messages, one
+    that begins, locks and asks, and one that writes and commits: each round trip costs as much as a small statement.
+    SQLite, which is in our own process, always has Django's. Everything raises django.db.Error.
+    """
+
+    def __init__(self, connection: BaseDatabaseWrapper, *, orm: bool) -> None:
+        self._connection = connection
+        self._is_postgresql = connection.vendor == "postgresql"
+        self._atomic = transaction.atomic(durable=True) if orm or not self._is_postgresql else None
+        self._statements = Statements(connection)
+        self._committed = False
+
+    def __enter__(self) -> Self:
+        if self._atomic is not None:
+            self._atomic.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._committed:
+            return
+        if self._atomic is not None:
+            self._atomic.__exit__(kind, error, trace)
+            return
+        # A connection that is broken has nothing to roll back.
+        with contextlib.suppress(Exception):
+            execute(self._connection, "ROLLBACK")
+
+    def begin(self, *, exclusive: bool = False, revision: str = "", calls: Sequence[str] = ()) -> Begun:
+        """Take the record's lock, read the revision with that query, if any, and find which of the calls are open."""
+        if not self._is_postgresql:
+            # One writer at a time from BEGIN IMMEDIATE on, and no clock of its own.
+            number = query(self._connection, revision)[0][0] if revision else None
+            return Begun(datetime.now(UTC), number, open_among(self._connection, calls))
+        asked = self._statements
+        if self._atomic is None:
+            asked.add("BEGIN")
+        asked.add(_lock(exclusive=exclusive))
+        if revision:
+            asked.add(revision)
+        if calls:
+            asked.add(f"SELECT call_id FROM {_OPEN_CALL} WHERE call_id IN ", [calls])  # noqa: S608 - a name of ours
+        found = asked.ask()
+        is_open = {row[0] for row in found[-1]} if calls else set()
+        return Begun(found[0][0][1], found[1][0][0] if revision else None, is_open)
+
+    def write(self, rows: Rows) -> None:
+        """Insert the rows and delete the calls that ended; what is small goes with the COMMIT where that is ours.
+
+        A call that is opened while it is open already is an IntegrityError, here or at the commit.
+        """
+        if not self._is_postgresql:
+            rows = _adapted(self._connection, rows)
+        self._statements.insert(guards.ENTRY, _ENTRY_COLUMNS, rows.entries)
+        self._statements.insert(guards.PAYLOAD, _PAYLOAD_COLUMNS, rows.payloads)
+        self._statements.insert(
+            "mcp_sessions_recordedsession", _SESSION_COLUMNS, rows.sessions, "ON CONFLICT DO NOTHING"
+        )
+        self._statements.insert(_OPEN_CALL, _OPEN_CALL_COLUMNS, rows.opened)
+        self._statements.delete(_OPEN_CALL, "call_id", rows.closed)
+        if self._atomic is not None:
+            self._statements.send()
+
+    def commit(self) -> None:
+        """Commit. Where this fails, only the database knows whether it happened."""
+        if self._atomic is not None:
+            self._committed = True
+            self._atomic.__exit__(None, None, None)
+            return
+        self._statements.add("COMMIT")
+        self._statements.send()
+        self._committed = True
+
+
+def _adapted(connection: BaseDatabaseWrapper, rows: Rows) -> Rows:
+    """Return the rows with moments as SQLite keeps them."""
+    adapt = connection.ops.adapt_datetimefield_value
+    return Rows(
+        entries=[(*row[:3], adapt(row[3]), *row[4:]) for row in rows.entries],
+        payloads=rows.payloads,
+        sessions=[(*row[:4], adapt(row[4])) for row in rows.sessions],
+        opened=[(*row[:3], adapt(row[3])) for row in rows.opened],
+        closed=rows.closed,
+    )
+
+
 def current() -> BaseDatabaseWrapper:
     """Return this thread's connection to the default database."""
     return connections[DEFAULT_DB_ALIAS]
 
 
-def lock(connection: BaseDatabaseWrapper, *, exclusive: bool) -> datetime:
-    """Take the record's lock until the transaction ends; return the database's clock.
-
-    SQLite has one writer at a time from BEGIN IMMEDIATE on and no clock of its own.
-    """
-    if connection.vendor != "postgresql":
-        return datetime.now(UTC)
-    function = "pg_advisory_xact_lock" if exclusive else "pg_advisory_xact_lock_shared"
-    with connection.cursor() as cursor:
-        cursor.execute(f"SELECT {function}(%s), clock_timestamp()", [WRITE_LOCK])
-        now: datetime = cursor.fetchone()[1]
-    return now
+def lock(connection: BaseDatabaseWrapper, *, exclusive: bool) -> None:
+    """Take the record's lock until the transaction ends; SQLite has one writer at a time from BEGIN IMMEDIATE on."""
+    if connection.vendor == "postgresql":
+        query(connection, _lock(exclusive=exclusive))
 
 
-def write(connection: BaseDatabaseWrapper, rows: Rows) -> None:
-    """Insert the rows and delete the calls that ended, inside the caller's transaction.
+def _lock(*, exclusive: bool) -> str:
+    return f"SELECT pg_advisory_xact_lock{'' if exclusive else '_shared'}({WRITE_LOCK}), clock_timestamp()"
 
-    Raises django.db.Error, among others when a call is opened that is open already.
-    """
-    adapt = connection.ops.adapt_datetimefield_value
-    entries = [(*row[:3], adapt(row[3]), *row[4:]) for row in rows.entries]
-    sessions = [(*row[:4], adapt(row[4])) for row in rows.sessions]
-    opened = [(*row[:3], adapt(row[3])) for row in rows.opened]
-    batch = _Batch(connection)
-    batch.insert(guards.ENTRY, _ENTRY_COLUMNS, entries)
-    batch.insert(guards.PAYLOAD, _PAYLOAD_COLUMNS, rows.payloads)
-    batch.insert("mcp_sessions_recordedsession", _SESSION_COLUMNS, sessions, "ON CONFLICT DO NOTHING")
-    batch.insert("mcp_sessions_opencall", _OPEN_CALL_COLUMNS, opened)
-    for chunk in _chunks(rows.closed):
+
+def open_among(connection: BaseDatabaseWrapper, calls: Sequence[str]) -> set[str]:
+    """Return those of the calls that are open."""
+    found: set[str] = set()
+    for at in range(0, len(calls), _CALLS_AT_ONCE):
+        chunk = calls[at : at + _CALLS_AT_ONCE]
         marks = ", ".join(["%s"] * len(chunk))
-        batch.add(f"DELETE FROM mcp_sessions_opencall WHERE call_id IN ({marks})", chunk)  # noqa: S608 - marks only
-    batch.flush()
-
-
-class _Batch:
-    """Statements for PostgreSQL that wait to be sent together: a round trip costs more than a small statement.
-
-    Rows worth a COPY and everything for SQLite, which is in our own process, are run at once.
-    """
-
-    def __init__(self, connection: BaseDatabaseWrapper) -> None:
-        self._connection = connection
-        self._statements: list[str] = []
-        self._values: list[Any] = []
-
-    def insert(self, table: str, columns: Sequence[str], rows: Sequence[tuple[Any, ...]], suffix: str = "") -> None:
-        """Insert rows into one of the record's own tables, in the way that costs this database least."""
-        if not rows:
-            return
-        if self._connection.vendor == "sqlite":
-            _insert_each(self._connection, f"{_head(table, columns)} {_marks(len(columns))} {suffix}", rows)
-        elif len(rows) >= _ROWS_WORTH_A_COPY and not suffix:
-            _copy(self._connection, table, columns, rows)
-        else:
-            for chunk in _chunks(rows):
-                marks = ", ".join([_marks(len(columns))] * len(chunk))
-                self.add(f"{_head(table, columns)} {marks} {suffix}", [value for row in chunk for value in row])
-
-    def add(self, statement: str, values: Sequence[Any]) -> None:
-        """Put one statement behind the others."""
-        self._statements.append(statement)
-        self._values += values
-        if self._connection.vendor == "sqlite":
-            self.flush()
-
-    def flush(self) -> None:
-        """Run what waits, as one message: the cursor binds on this side, so several statements fit in it."""
-        if self._statements:
-            with self._connection.cursor() as cursor:
-                cursor.execute("; ".join(self._statements), self._values)
-            self._statements, self._values = [], []
+        rows = query(connection, f"SELECT call_id FROM {_OPEN_CALL} WHERE call_id IN ({marks})", chunk)  # noqa: S608 - marks only
+        found.update(row[0] for row in rows)
+    return found
 
 
 def insert_process(connection: BaseDatabaseWrapper, process_id: str, now: datetime) -> None:
     """Announce a writer process, alive at `now`."""
     moment = connection.ops.adapt_datetimefield_value(now)
-    insert(
+    execute(
         connection,
-        "mcp_sessions_gatewayprocess",
-        ("id", "started_at", "heartbeat_at"),
-        [(process_id, moment, moment)],
+        "INSERT INTO mcp_sessions_gatewayprocess (id, started_at, heartbeat_at) VALUES (%s, %s, %s) "
         "ON CONFLICT DO NOTHING",
+        [process_id, moment, moment],
     )
 
 
 def beat(connection: BaseDatabaseWrapper, process_id: str, now: datetime, *, stopped: bool = False) -> None:
     """Say that a writer process was alive at `now`, or that it stopped then."""
     moment = connection.ops.adapt_datetimefield_value(now)
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "UPDATE mcp_sessions_gatewayprocess SET heartbeat_at = %s, stopped_at = %s WHERE id = %s",
-            [moment, moment if stopped else None, process_id],
-        )
+    execute(
+        connection,
+        "UPDATE mcp_sessions_gatewayprocess SET heartbeat_at = %s, stopped_at = %s WHERE id = %s",
+        [moment, moment if stopped else None, process_id],
+    )
 
 
 def has_entry(connection: BaseDatabaseWrapper, leaf_hash: bytes) -> bool:
     """Return whether an entry with this leaf hash is committed."""
+    return bool(query(connection, f"SELECT 1 FROM {guards.ENTRY} WHERE leaf_hash = %s", [leaf_hash]))  # noqa: S608 - a name of ours
+
+
+def execute(connection: BaseDatabaseWrapper, statement: str, values: Sequence[Any] = ()) -> None:
+    """Run one statement."""
     with connection.cursor() as cursor:
-        cursor.execute(f"SELECT 1 FROM {guards.ENTRY} WHERE leaf_hash = %s", [leaf_hash])  # noqa: S608 - a name of ours
-        return cursor.fetchone() is not None
+        cursor.execute(statement, values or None)
 
 
-def insert(
-    connection: BaseDatabaseWrapper,
-    table: str,
-    columns: Sequence[str],
-    rows: Sequence[tuple[Any, ...]],
-    suffix: str = "",
-) -> None:
-    """Insert rows into one of the record's own tables now, in the way that costs this database least."""
-    batch = _Batch(connection)
-    batch.insert(table, columns, rows, suffix)
-    batch.flush()
-
-
-def _insert_each(connection: BaseDatabaseWrapper, statement: str, rows: Sequence[tuple[Any, ...]]) -> None:
-    """One statement, prepared once and run for every row: SQLite is in our own process."""
+def query(connection: BaseDatabaseWrapper, statement: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+    """Run one query and return its rows."""
     with connection.cursor() as cursor:
-        cursor.executemany(statement, rows)
-
-
-def _copy(connection: BaseDatabaseWrapper, table: str, columns: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> None:
-    """COPY in binary: psycopg need not look for a placeholder per value, nor spell bytes as hex."""
-    with connection.cursor() as cursor:
-        # Django hands the cursor's copy() through without knowing its type.
-        statement = f"COPY {table} ({', '.join(columns)}) FROM STDIN (FORMAT BINARY)"
-        with cast(Any, cursor).copy(statement) as copy:
-            copy.set_types([_TYPES.get(column, "text") for column in columns])
-            for row in rows:
-                copy.write_row(row)
-
-
-def _head(table: str, columns: Sequence[str]) -> str:
-    return f"INSERT INTO {table} ({', '.join(columns)}) VALUES"
-
-
-def _marks(count: int) -> str:
-    return f"({', '.join(['%s'] * count)})"
-
-
-def _chunks(rows: Sequence[Any]) -> Iterable[Sequence[Any]]:
-    return (rows[at : at + _ROWS_PER_STATEMENT] for at in range(0, len(rows), _ROWS_PER_STATEMENT))
+        cursor.execute(statement, values or None)
+        rows: list[tuple[Any, ...]] = cursor.fetchall()
+        return rows

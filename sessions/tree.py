@@ -67,6 +67,41 @@ def root(leaf_hashes: Sequence[bytes]) -> bytes:
     return frontier.root()
 
 
+class Subtrees:
+    """All perfect subtrees over leaf hashes: many proofs of one tree, each in logarithmic time. Twice its memory."""
+
+    def __init__(self, leaf_hashes: Sequence[bytes]) -> None:
+        self.size = len(leaf_hashes)
+        self._levels = [list(leaf_hashes)]
+        while len(self._levels[-1]) > 1:
+            below = self._levels[-1]
+            self._levels.append([node_hash(below[at], below[at + 1]) for at in range(0, len(below) - 1, 2)])
+
+    def inclusion_proof(self, index: int) -> list[bytes]:
+        """Return what `inclusion_proof` of the same leaves does. Raises ProofInvalid outside the tree."""
+        if not 0 <= index < self.size:
+            msg = f"no leaf {index} in a tree of {self.size}"
+            raise ProofInvalid(msg)
+        proof, start, end = [], 0, self.size
+        while end - start > 1:
+            middle = start + _split(end - start)
+            if index < middle:
+                proof.append(self._root(middle, end))
+                end = middle
+            else:
+                proof.append(self._root(start, middle))
+                start = middle
+        return proof[::-1]
+
+    def _root(self, start: int, end: int) -> bytes:
+        size = end - start
+        if size & (size - 1) == 0:  # a perfect subtree, and every split leaves those at multiples of their size
+            level = size.bit_length() - 1
+            return self._levels[level][start >> level]
+        middle = start + _split(size)
+        return node_hash(self._root(start, middle), self._root(middle, end))
+
+
 def inclusion_proof(leaf_hashes: Sequence[bytes], index: int) -> list[bytes]:
     """Return PATH(index, leaves) of RFC 6962 §2.1.1, leaf first. Raises ProofInvalid outside the tree."""
     if not 0 <= index < len(leaf_hashes):

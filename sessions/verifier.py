@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Final, Generic, TypeVar
+from typing import Final, Generic, NamedTuple, TypeVar
 
 from sessions import leaf as leaves
 from sessions.checkpoint import Checkpoint, CheckpointInvalid, VerifyKey
@@ -40,8 +40,7 @@ class _Numbers:
         return False
 
 
-@dataclass(frozen=True, slots=True)
-class _Wanted:
+class _Wanted(NamedTuple):
     """A payload that a leaf commits to."""
 
     name: str
@@ -70,6 +69,7 @@ class Verifier:
         self._covered = 0  # entries under the newest checkpoint that was seen
         self._writers: dict[str, _Numbers] = {}
         self._wanted: dict[bytes, _Wanted] = {}
+        self._wanted_bytes = 0
         self._matched = 0
         self._missing: dict[bytes, str] = {}
         self._erased: set[bytes] = set()
@@ -277,6 +277,7 @@ class Verifier:
         for name, commitment in leaf.payloads.items():
             wanted = _Wanted(name, commitment.length, leaf.call, entry.leaf_hash, where)
             self._wanted[bytes.fromhex(commitment.digest)] = wanted
+            self._wanted_bytes += commitment.length
         if leaf.kind == ERASED:
             commitments = leaf.facts.get("commitments")
             for digest in commitments if isinstance(commitments, list) else ():
@@ -284,8 +285,7 @@ class Verifier:
                     self._erased.add(bytes.fromhex(digest))
                 except ValueError:
                     self._report("altered", where, "names no commitment that was erased")
-        length = sum(wanted.length for wanted in self._wanted.values())
-        if len(self._wanted) >= _PAYLOADS_AT_ONCE or length >= _PAYLOAD_BYTES_AT_ONCE:
+        if len(self._wanted) >= _PAYLOADS_AT_ONCE or self._wanted_bytes >= _PAYLOAD_BYTES_AT_ONCE:
             self._check_payloads()
 
     def _check_payloads(self) -> None:
@@ -301,6 +301,7 @@ class Verifier:
                 self._matched += 1
                 self._report("payload altered", where, "it is not what the entry commits to")
         self._wanted.clear()
+        self._wanted_bytes = 0
 
 
 class _Ahead(Generic[T]):

@@ -5,15 +5,14 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any
 
 from django.db import InterfaceError, OperationalError, transaction
 
 from sessions import store
-from sessions.events import INTENT, Event
+from sessions.events import INTENT, Event, with_late_ends
 from sessions.sealing import Sealer
 
 logger = logging.getLogger(__name__)
@@ -26,6 +25,10 @@ Work = Callable[[], tuple[Any, Sequence[Event]]]
 
 class RecordUnavailable(Exception):
     """The record did not take the entry in time, or at all. Nothing may be done that relies on it."""
+
+
+class RecordUncertain(RecordUnavailable):
+    """It is not known whether the entry will be in the record: it was being written when the time was up."""
 
 
 class RevisionMoved(Exception):
@@ -44,7 +47,8 @@ class Unreachable(Exception):
 class Job:
     """Events, or work that yields them, to be committed whole or not at all.
 
-    `given_up` is set by the journal when the caller has been told no: the job must not be written any more.
+    `given_up` is set by the journal when the caller has been told no: the job must not be written any more. `begun` is
+    set here before `given_up` is looked at: who gives up a job that was begun cannot know what will come of it.
     The writer leaves `value` or `error`, and in `written` the events that are committed.
     """
 
@@ -53,6 +57,8 @@ class Job:
     revision: int | None = None
     exclusive: bool = False
     given_up: bool = False
+    queued: float = 0.0  # monotonic seconds
+    begun: bool = False
     value: Any = None
     error: Exception | None = None
     written: tuple[Event, ...] = ()
@@ -86,7 +92,7 @@ class Writer:
 
     sealer: Sealer
     process_id: str
-    revision: Callable[[], int] | None = None
+    revision: str = ""
     late: list[Event] = field(default_factory=list)
     last_commit: float = float("-inf")
     _last_beat: float = float("-inf")
@@ -104,15 +110,16 @@ class Writer:
         if error is None:
             return
         if len(jobs) < 2 or isinstance(error, Unreachable):
-            _fail(jobs, error)
+            _fail(jobs, error, uncertain=self._doubts(jobs))
             return
         for at, job in enumerate(jobs):
-            error = self._try([job])
-            if isinstance(error, Unreachable):
-                _fail(jobs[at:], error)
-                return
+            alone = [job]
+            error = self._try(alone)
             if error is not None:
-                _fail([job], error)
+                _fail(alone, error, uncertain=self._doubts(alone))
+            if isinstance(error, Unreachable):
+                _fail(jobs[at + 1 :], error)
+                return
 
     def close(self) -> None:
         """Close the thread's connection; the next commit opens a new one."""
@@ -178,19 +185,21 @@ class Writer:
         connection, rows, first = store.current(), store.Rows(), self.sealer.n
         beat = time.monotonic()
         is_due = beat - self._last_beat >= HEARTBEAT_SECONDS
+        work = store.Transaction(connection, orm=is_due or any(job.work is not None for job in jobs))
         try:
             with contextlib.ExitStack() as stack:
-                now, current = self._begin(stack, jobs)
+                begun = self._begin(stack, work, jobs)
                 for job in jobs:
-                    self._prepare(job, rows, now, current)
+                    self._prepare(job, rows, begun)
                 # In one order everywhere, against deadlocks; of one session the row that names the run first.
                 rows.sessions.sort(key=lambda row: (row[0], not row[3]))
                 rows.closed.sort()
-                store.write(connection, rows)
+                work.write(rows)
                 if is_due:
-                    store.beat(connection, self.process_id, now)
+                    store.beat(connection, self.process_id, begun.now)
                 # From here on only the database knows, until it has answered the COMMIT.
                 self._doubt = _Doubt(rows.entries[-1][1] if rows.entries else None, first, jobs)
+                work.commit()
             self._doubt = None
         except BaseException:
             if self._doubt is None:
@@ -200,31 +209,36 @@ class Writer:
             self._last_beat = beat
         self.sealer.remember(rows)
 
-    def _begin(self, stack: contextlib.ExitStack[bool | None], jobs: list[Job]) -> tuple[datetime, int | None]:
+    def _begin(self, stack: contextlib.ExitStack[bool | None], work: store.Transaction, jobs: list[Job]) -> store.Begun:
         try:
-            stack.enter_context(transaction.atomic(durable=True))
-            now = store.lock(store.current(), exclusive=any(job.exclusive for job in jobs))
-            asked = self.revision is not None and any(job.revision is not None for job in jobs)
-            return now, self.revision() if asked and self.revision is not None else None
+            stack.enter_context(work)
+            return work.begin(
+                exclusive=any(job.exclusive for job in jobs),
+                revision=self.revision if any(job.revision is not None for job in jobs) else "",
+                calls=_ended_by(event for job in jobs for event in job.events),
+            )
         except Exception as error:
             msg = f"no transaction could begin: {error}"
             raise Unreachable(msg) from error
 
-    def _prepare(self, job: Job, rows: store.Rows, now: datetime, current: int | None) -> None:
-        job.value, job.error, job.written = None, None, ()
+    def _prepare(self, job: Job, rows: store.Rows, begun: store.Begun) -> None:
+        job.value, job.error, job.written, job.begun = None, None, (), True
         if job.given_up:
             job.error = RecordUnavailable("given up before it was begun")
             return
-        if job.revision is not None and current is not None and job.revision != current:
-            job.error = RevisionMoved(current)
+        if job.revision is not None and begun.revision is not None and job.revision != begun.revision:
+            job.error = RevisionMoved(begun.revision)
             return
+        open_calls = begun.open_calls
         try:
             if job.work is None:
-                events: Sequence[Event] = job.events
+                events = with_late_ends(job.events, open_calls)
                 sealed = self.sealer.seal(events)
             else:
                 with transaction.atomic():
                     job.value, events = job.work()
+                    open_calls |= store.open_among(store.current(), _ended_by(events)).difference(rows.closed)
+                    events = with_late_ends(events, open_calls)
                     sealed = self.sealer.seal(events)
         except (OperationalError, InterfaceError):
             # The database, not the work: the whole transaction is lost, and each job gets another try.
@@ -233,11 +247,22 @@ class Writer:
             job.value, job.error = None, error
             return
         job.written = tuple(events)
-        self.sealer.add(sealed, rows, now)
+        self.sealer.add(sealed, rows, begun.now)
+        for event in events:
+            if event.kind == INTENT:
+                open_calls.add(event.call_id)
+            elif event.ends_call:
+                open_calls.discard(event.call_id)
 
 
-def _fail(jobs: list[Job], error: Exception) -> None:
+def _ended_by(events: Iterable[Event]) -> list[str]:
+    return [event.call_id for event in events if event.ends_call]
+
+
+def _fail(jobs: list[Job], error: Exception, *, uncertain: bool = False) -> None:
     for job in jobs:
         failure = RecordUnavailable("the record could not be written")
+        if uncertain:
+            failure = RecordUncertain("the database was lost while it committed")
         failure.__cause__ = error
         job.value, job.error = None, failure

@@ -5,12 +5,17 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator
 
+import hypothesis
 import pytest
 from django.db import connection
 from pytest_django import DjangoDbBlocker
 
 from sessions import guards
 from tests import environment, services
+
+# No test asserts a time: on a machine with other work an example may take any.
+hypothesis.settings.register_profile("holdgate", deadline=None)
+hypothesis.settings.load_profile("holdgate")
 
 
 @pytest.fixture(scope="session")

@@ -17,13 +17,13 @@ from typing import Any, TypeVar
 import pytest
 from django.conf import settings
 from django.db import connection, connections
-from django.db.models import F
+from django.db.models import DateTimeField, F
 
 from approvals import services
 from approvals.config.loader import load
 from approvals.holding import Ask, call_digest, claim, finish, open_or_join
 from approvals.models import ApprovalRequest, Person
-from approvals.publication import publish, revision_in_transaction
+from approvals.publication import CURRENT_REVISION, publish
 from approvals.recovery import end_late
 from approvals.runtime import Runtime, runtime, shut_down
 from approvals.standing import caller_of
@@ -177,7 +177,14 @@ def claimed(request: ApprovalRequest, house: Runtime | None = None) -> str:
     return process.journal.transact_now(work)
 
 
-def finished(request: ApprovalRequest, token: str, new: Status = Status.EXECUTED, **changes: Any) -> bool:
+def finished(
+    request: ApprovalRequest,
+    token: str,
+    new: Status = Status.EXECUTED,
+    *,
+    house: Runtime | None = None,
+    **changes: Any,
+) -> bool:
     """End a claimed call with its entry, as the data path does; say whether the claim was still ours."""
     made: dict[str, Any] = {"executed": "true", "result": b'{"rows": 3}', "heard": True, **changes}
 
@@ -185,7 +192,7 @@ def finished(request: ApprovalRequest, token: str, new: Status = Status.EXECUTED
         ours = finish(request.pk, token, new, **made)
         return ours, [Event(kind="call.result", call_id=request.call_id, facts={"approval": request.pk})]
 
-    return runtime().journal.transact_now(work)
+    return (house or runtime()).journal.transact_now(work)
 
 
 def status(request: ApprovalRequest) -> str:
@@ -206,7 +213,7 @@ def at(wanted: Status, tool: str = "one") -> ApprovalRequest:
 def pass_time(request: ApprovalRequest, **span: float) -> None:
     """Let time pass for one request: every one of its timers lies so much further back."""
     ago = timedelta(**span)
-    timers = ("created_at", "expires_at", "decided_at", "execute_by", "ended_at", "result_until", "delivered_at")
+    timers = [field.name for field in ApprovalRequest._meta.concrete_fields if isinstance(field, DateTimeField)]
     ApprovalRequest.objects.filter(pk=request.pk).update(**{name: F(name) - ago for name in timers})
 
 
@@ -223,7 +230,7 @@ def another_process(timeout: float = GUARD) -> Iterator[Runtime]:
     `timeout` is that of its record, in seconds.
     """
     journal = Journal(
-        origin=settings.ORIGIN, build="test", timeout=timeout, revision=revision_in_transaction, on_late=end_late
+        origin=settings.ORIGIN, build="test", timeout=timeout, revision=CURRENT_REVISION, on_late=end_late
     )
     journal.start()
     try:

@@ -12,8 +12,9 @@ import shutil
 import tempfile
 from pathlib import Path
 
-KEPT = ("HOLDGATE_REQUIRE_",)  # how strict the run is; no setting of the product
-CLEARED = ("REDIS_URL", "BROKER_URL", "SLACK_BOT_TOKEN", "SLACK_SIGNING_SECRET")
+# How strict the run is, and where the benchmarks install peers; no settings of the product.
+KEPT = ("HOLDGATE_REQUIRE_", "HOLDGATE_BENCH_ENVS")
+CLEARED = ("DATABASE_DIRECT_URL", "REDIS_URL", "BROKER_URL", "SLACK_BOT_TOKEN", "SLACK_SIGNING_SECRET")
 
 
 def _clear_settings() -> None:
@@ -21,10 +22,9 @@ def _clear_settings() -> None:
         ours = name.startswith("HOLDGATE_") and not name.startswith(KEPT)
         if ours or name.removesuffix("_FILE") in CLEARED:
             del os.environ[name]
-    for name in ("DATABASE_URL", "DATABASE_DIRECT_URL"):
-        if not os.environ.get(name, "").startswith(("postgres://", "postgresql://")):
-            os.environ.pop(name, None)
-        os.environ.pop(f"{name}_FILE", None)
+    if not os.environ.get("DATABASE_URL", "").startswith(("postgres://", "postgresql://")):
+        os.environ.pop("DATABASE_URL", None)
+    os.environ.pop("DATABASE_URL_FILE", None)
 
 
 def _make_state_folder() -> Path:
@@ -43,3 +43,7 @@ def _make_state_folder() -> Path:
 _clear_settings()
 STATE_DIR = _make_state_folder()
 os.environ["HOLDGATE_STATE_DIR"] = str(STATE_DIR)
+# The same few people deny the same few tools all the time here; tests of the limit set it.
+os.environ["HOLDGATE_MAX_DENIALS"] = "0"
+# Upstreams here count what reaches them; tests of the looking set it.
+os.environ["HOLDGATE_CATALOGUE_SECONDS"] = "0"

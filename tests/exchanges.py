@@ -5,13 +5,22 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from approvals.policy import Policy, local_groups
 from approvals.runtime import Runtime
+from approvals.verdicts import Caller
 from proxy import mcp
 from proxy.exchange import Exchange
 from proxy.knobs import Knobs
 from sessions.ids import uuid7
 from tests.held import caller
 from tests.people import CONNECTION
+
+
+async def _same_token(policy: Policy) -> Caller:
+    """Say who the token of these exchanges belongs to under another policy."""
+    found = caller()
+    issued = frozenset(group for group in found.groups if "/" in group)
+    return found.with_groups(issued | local_groups(policy.config, found))
 
 
 def exchange_of(house: Runtime, *, timeout: float = 5.0, wait: float | None = None, **arguments: Any) -> Exchange:
@@ -29,6 +38,8 @@ def exchange_of(house: Runtime, *, timeout: float = 5.0, wait: float | None = No
         connection_name=CONNECTION,
         connection=connection.model_copy(update={"timeout": timeout}),
         message=message,
+        identify=_same_token,
+        identified_under=snapshot.revision,
         knobs=Knobs(wait=wait),
         snapshot=snapshot,
     )

@@ -9,20 +9,27 @@ import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import yaml
 from django.test import Client
 
+from approvals import keys
+from approvals.catalogue import pinning
 from approvals.config.loader import load
 from approvals.database import database_now
 from approvals.holding import Ask, call_digest, open_or_join
 from approvals.models import ApprovalRequest, Person
 from approvals.publication import publish
 from approvals.runtime import Runtime, runtime, shut_down
+from approvals.seen import view_digest
+from approvals.services import Decided, decide
+from approvals.standing import caller_of
 from approvals.verdicts import Call, Caller, Hold
+from sessions.events import Event, Payload
 from sessions.ids import uuid7
+from sessions.models import RecordedSession
 from tests.issuer import FakeIssuer
 from tests.people import CONNECTION, Human, config_yaml
 
@@ -79,6 +86,14 @@ def browser(human: Human, **options: Any) -> Client:
     client = anonymous(**options)
     client.force_login(signed_in(human))
     return client
+
+
+def listed(*tools: dict[str, Any], at: Runtime | None = None, connection: str = CONNECTION) -> bool:
+    """Let a process see a server's list of tools; say whether that changed the pins."""
+    process = at or runtime()
+    snapshot = process.policies.reload()
+    seen = pinning.prepared({one["name"]: one for one in tools}, snapshot.outlet(connection))
+    return process.journal.transact_now(lambda: pinning.note(connection, seen, snapshot))
 
 
 def bearer(authorization: str) -> Client:
@@ -150,3 +165,37 @@ def held(by: Caller | None = None, *, tool: str = "query", reason: str = "", **a
     request = running.journal.transact_now(lambda: open_or_join(ask, snapshot))
     running.waiting.hint([request.pk])
     return request
+
+
+def voted(human: Human, request: ApprovalRequest, decision: Literal["approve", "deny"], comment: str = "") -> None:
+    """Let one of the cast vote on the dashboard, on what it shows now."""
+    running = runtime()
+    approver = caller_of(signed_in(human), running.policies.current.policy)
+    outcome = decide(
+        running,
+        approval_id=request.pk,
+        approver=approver,
+        decision=decision,
+        comment=comment,
+        via="dashboard",
+        view=view_digest(request),
+    )
+    assert isinstance(outcome, Decided), outcome
+    request.refresh_from_db()
+
+
+def recorded(house: Runtime) -> RecordedSession:
+    """Record a session of Henry's with one answered call."""
+    actor = keys.actor(caller(HENRY).key)
+    session = RecordedSession.objects.create(
+        id="s-1", actor=actor, connection="orders-db", run="nightly", started_at=held().created_at
+    )
+    for kind, payloads in (
+        ("call.intent", {"request": {"sql": "DELETE"}, "actor": {"display": "Henry Hale"}}),
+        ("call.result", {"answer": {"text": "seven rows"}}),
+    ):
+        bodies = {name: Payload(json.dumps(body).encode()) for name, body in payloads.items()}
+        house.journal.append_now(
+            Event(kind=kind, call_id="c-1", session="s-1", tool="query", actor=actor, payloads=bodies)
+        )
+    return session

@@ -1,44 +1,35 @@
-"""What really happened, checked against the record: no execution without an intent before it, none twice, no loose end.
+"""What really happened, checked against the record: the one history checker, run after every fault.
 
 A `Witness` stands behind the upstreams. At every request that reaches one it looks into the database, from outside the
-gateway, what is committed by that moment. `assert_history` reads the whole record afterwards.
+gateway, what is committed by that moment. `Told` keeps what the gateway said to its callers and approvers.
+`assert_history` reads the whole record afterwards and judges the three against each other by the rules of
+tests/history_rules.py.
 """
 
 from __future__ import annotations
 
+import base64
 import json
 import threading
-from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 from sessions import leaf as leaves
-from tests.stored import Stored
+from tests.history_rules import ENDS, INTENT, Asked, History, Reply, Sighting, faults_of
+from tests.line import Answer
+from tests.stored import Stored, Unreachable
 from tests.upstream import FakeUpstream
 from tests.upstream_answers import Seen
 
-INTENT, APPROVED = "call.intent", "approval.approved"
-# What ends a call that had an intent. Refusals of its repeats carry the same call id and end nothing.
-ENDS = frozenset({"call.result", "call.failed", "call.unknown", "call.cancelled", "call.abandoned"})
+__all__ = ["ENDS", "INTENT", "Told", "Witness", "assert_history", "open_calls", "record"]
+
 _BY_CONNECTION = "SELECT count(*) FROM mcp_sessions_entry WHERE kind = 'call.intent' AND connection = ?"
 _BY_MARKER = (
     "SELECT count(*) FROM mcp_sessions_payload p JOIN mcp_sessions_entry e ON e.leaf_hash = p.leaf_hash "
     "WHERE e.kind = 'call.intent' AND p.name = 'request' AND {position} > 0"
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Sighting:
-    """A request that reached an upstream, and how many intents were committed when it did."""
-
-    connection: str
-    method: str
-    marker: str
-    nth: int  # of this connection
-    nth_of_marker: int
-    intents: int
-    intents_of_marker: int
 
 
 @dataclass
@@ -65,16 +56,16 @@ class Witness:
             self._requests[connection] += 1
             self._markers[marker] += 1
             nth, nth_of_marker = self._requests[connection], self._markers[marker]
-        sighting = Sighting(
-            connection=connection,
-            method=message["method"],
-            marker=marker,
-            nth=nth,
-            nth_of_marker=nth_of_marker,
-            intents=self.stored.value(_BY_CONNECTION, connection),
-            intents_of_marker=self._intents_of(marker) if marker else 0,
-        )
-        self.sightings.append(sighting)
+        intents, of_marker = self._committed(connection, marker)
+        self.sightings.append(Sighting(connection, message["method"], marker, nth, nth_of_marker, intents, of_marker))
+
+    def _committed(self, connection: str, marker: str) -> tuple[int | None, int | None]:
+        """Return the committed intents of a connection and of a marker; None while the database is out of reach."""
+        try:
+            of_marker = self._intents_of(marker) if marker else 0
+            return int(self.stored.value(_BY_CONNECTION, connection)), of_marker
+        except Unreachable:
+            return None, None
 
     def _intents_of(self, marker: str) -> int:
         position = "instr(p.body, CAST(? AS BLOB))" if self.stored.is_sqlite else "position(? in p.body)"
@@ -97,40 +88,57 @@ def open_calls(stored: Stored) -> int:
     return int(stored.value("SELECT count(*) FROM mcp_sessions_opencall"))
 
 
-def assert_history(stored: Stored, witness: Witness) -> None:
-    """Check record and sightings against each other; to be asked when no call is open."""
-    entries = record(stored)
-    _assert_calls(entries)
-    _assert_decisions(entries)
-    for seen in witness.sightings:
-        assert seen.nth <= seen.intents, f"no intent before {seen}"
-        if seen.marker:
-            assert seen.nth_of_marker <= seen.intents_of_marker, f"no intent before {seen}"
+@dataclass
+class Told:
+    """What the gateway said: every answer to a call, every request it named, every decision it took."""
+
+    answers: list[Answer] = field(default_factory=list)
+    asked: list[str] = field(default_factory=list)
+    decisions: list[tuple[str, str]] = field(default_factory=list)
+    secrets: dict[str, str] = field(default_factory=dict)
+
+    def replies(self) -> list[Reply]:
+        """Return what each governed answer said of its call."""
+        return [reply for answer in self.answers if (reply := _reply(answer)) is not None]
 
 
-def _assert_calls(entries: Sequence[leaves.Leaf]) -> None:
-    """Each call has one intent at most, and each intent exactly one end, after it."""
-    found: dict[str, list[str]] = defaultdict(list)
-    for entry in entries:
-        if entry.kind == INTENT or entry.kind in ENDS:
-            found[entry.call].append(entry.kind)
-    for call, kinds in found.items():
-        assert kinds[0] == INTENT, f"{call} ended without an intent: {kinds}"
-        assert len(kinds) == 2, f"{call} has not one intent and one end: {kinds}"
-        assert kinds[1] in ENDS, f"{call} has two intents: {kinds}"
+def _reply(answer: Answer) -> Reply | None:
+    body = answer.body if isinstance(answer.body, dict) else {}
+    holder = body.get("result", {}).get("_meta") or (body.get("error") or {}).get("data") or {}
+    made = holder.get("holdgate/decision") if isinstance(holder, dict) else None
+    if not made or not made.get("call_id"):
+        return None
+    approval = (holder.get("holdgate/approval") or {}).get("id", "")
+    return Reply(made["call_id"], made.get("reason") or "", made.get("executed") or "", approval)
 
 
-def _assert_decisions(entries: Sequence[leaves.Leaf]) -> None:
-    """Each intent under an approval comes after that approval was given, and no approval serves two."""
-    approved: dict[str, str] = {}
-    used: set[str] = set()
-    for entry in entries:
-        approval = str(entry.facts.get("approval") or "")
-        if entry.kind == APPROVED:
-            approved[approval] = str(entry.facts["binding"])
-        if entry.kind != INTENT or entry.facts.get("verdict") != "hold":
-            continue
-        assert approval in approved, f"{entry.call} was begun without a decision"
-        assert approved[approval] == entry.facts["binding"], f"{entry.call} was begun under another call's decision"
-        assert approval not in used, f"approval {approval} served twice"
-        used.add(approval)
+def history(stored: Stored, witness: Witness, told: Told, findings: Iterable[str] = ()) -> History:
+    """Read everything that the rules judge. `findings` are those of the verifier."""
+    asked = "SELECT id, status, binding, call_id FROM approvals_approvalrequest ORDER BY id"
+    return History(
+        entries=record(stored),
+        sightings=list(witness.sightings),
+        approvals=[Asked(*row) for row in stored.rows(asked)],
+        open={row[0] for row in stored.rows("SELECT call_id FROM mcp_sessions_opencall")},
+        replies=told.replies(),
+        asked=list(told.asked),
+        decisions=list(told.decisions),
+        findings=list(findings),
+    )
+
+
+def assert_history(stored: Stored, witness: Witness, told: Told | None = None, findings: Iterable[str] = ()) -> None:
+    """Check record, sightings and what was told against each other; to be asked when no call is open."""
+    faults = faults_of(history(stored, witness, told or Told(), findings))
+    assert not faults, "\n".join(faults)
+
+
+def leaks(secrets: Iterable[tuple[str, str]], places: Iterable[tuple[str, bytes]]) -> Iterator[str]:
+    """Yield where something secret stands that should stand nowhere: as it is, in base64, or in hex."""
+    forms = [
+        (name, form)
+        for name, value in secrets
+        for form in (value.encode(), base64.b64encode(value.encode())[:-4], value.encode().hex().encode())
+    ]
+    for where, content in places:
+        yield from (f"{name} in {where}" for name, form in forms if form in content)

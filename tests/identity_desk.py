@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from approvals.config.loader import load
+from approvals.config.schema import Config
 from approvals.policy import Policy
 from approvals.verdicts import Caller
 from proxy.identity import Identity, TokenRejected
@@ -50,7 +51,9 @@ class Desk:
             issuer.model_copy(update=changes) if issuer.name == name else issuer
             for issuer in self.policy.config.issuers
         ]
-        config = self.policy.config.model_copy(update={"issuers": tuple(issuers)})
+        # Made anew: a copy would bring along what was worked out of the former issuers.
+        written = {name: getattr(self.policy.config, name) for name in Config.model_fields}
+        config = Config.model_validate({**written, "issuers": tuple(issuers)})
         self.policy = Policy.compile(config, revision=revision, digest=f"digest-{revision}")
 
     def admit(self, authorization: str | None, connection: str | None = CONNECTION) -> Caller:

@@ -38,6 +38,8 @@ class FakeIssuer:
         self.counts: Counter[str] = Counter()
         self.accounts = Accounts(CLIENT_ID, CLIENT_SECRET)
         self.is_down = False
+        self.trickling: set[str] = set()  # endpoints that never end their answer
+        self.instead: dict[str, bytes] = {}  # what endpoints answer instead of something sensible
         self.discovery: dict[str, Any] = {}
         self._root = url
         self._generation = 0
@@ -79,9 +81,9 @@ class FakeIssuer:
         return {"keys": [held.jwk for held in self._published]}
 
     def configuration(self) -> dict[str, Any]:
-        """The discovery document; `discovery` overrides what a test wants to be wrong."""
+        """The discovery document; `discovery` overrides what a test wants to be wrong, None leaves it out."""
         endpoints = {name: f"{self.url}/{name}" for name in ("authorize", "token", "userinfo", "jwks", "logout")}
-        return {
+        found = {
             "issuer": self.url,
             "authorization_endpoint": endpoints["authorize"],
             "token_endpoint": endpoints["token"],
@@ -96,6 +98,7 @@ class FakeIssuer:
             "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post"],
             **self.discovery,
         }
+        return {name: value for name, value in found.items() if value is not None}
 
     # Sign-in
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import json
@@ -28,6 +29,11 @@ class Answer:
     body: object = None
     location: str = ""
 
+    @property
+    def content(self) -> bytes:
+        """The body as it is sent: bytes as they are, everything else as JSON."""
+        return self.body if isinstance(self.body, bytes) else json.dumps(self.body).encode()
+
 
 def bad(error: str, why: str) -> Answer:
     """The error answer of RFC 6749 §5.2."""
@@ -40,6 +46,7 @@ class Accounts:
 
     client_id: str
     client_secret: str
+    only_way: str = ""  # of a client to show who it is; any when empty
     people: dict[str, dict[str, Any]] = field(default_factory=dict)
     _present: tuple[str, dict[str, Any]] | None = None
     _codes: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -87,6 +94,8 @@ class Accounts:
 
     def _is_client(self, form: Mapping[str, str], authorization: str) -> bool:
         given = (form.get("client_id", ""), form.get("client_secret", ""))
+        if self.only_way and self.only_way != ("client_secret_basic" if authorization else "client_secret_post"):
+            return False
         if authorization.startswith("Basic "):
             name, _, password = base64.b64decode(authorization[6:]).decode().partition(":")
             given = (unquote(name), unquote(password))
@@ -115,6 +124,8 @@ class Issuer(Protocol):
 
     path: str
     is_down: bool
+    trickling: set[str]
+    instead: dict[str, bytes]
     counts: Counter[str]
     accounts: Accounts
 
@@ -136,18 +147,25 @@ class IssuerApp:
             message = await receive()
             body, more = body + message.get("body", b""), message.get("more_body", False)
         answer = self._answer(scope, dict(parse_qsl(body.decode())))
+        if answer is None:
+            await _trickle(receive, send)
+            return
         headers = [(b"content-type", b"application/json")]
         if answer.location:
             headers.append((b"location", answer.location.encode()))
         await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-        await send({"type": "http.response.body", "body": json.dumps(answer.body).encode()})
+        await send({"type": "http.response.body", "body": answer.content})
 
-    def _answer(self, scope: Scope, form: Mapping[str, str]) -> Answer:
+    def _answer(self, scope: Scope, form: Mapping[str, str]) -> Answer | None:
         issuer = next(found for found in self._issuers if scope["path"].startswith(f"{found.path}/"))
         endpoint = scope["path"].removeprefix(issuer.path)
         issuer.counts[endpoint] += 1
         if issuer.is_down:
             return Answer(503)
+        if endpoint in issuer.trickling:
+            return None
+        if endpoint in issuer.instead:
+            return Answer(200, issuer.instead[endpoint])
         query = dict(parse_qsl(scope["query_string"].decode()))
         authorization = dict(scope["headers"]).get(b"authorization", b"").decode()
         answers: dict[str, Callable[[], Answer]] = {
@@ -159,3 +177,12 @@ class IssuerApp:
             "/logout": lambda: issuer.accounts.log_out({**query, **form}),
         }
         return answers.get(endpoint, lambda: Answer(404))()
+
+
+async def _trickle(receive: Receive, send: Send) -> None:
+    """Begin to answer and never end: a space now and then, until the other side has enough of it."""
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"application/json")]})
+    gone = asyncio.ensure_future(receive())
+    while not gone.done():
+        await send({"type": "http.response.body", "body": b" ", "more_body": True})
+        await asyncio.wait([gone], timeout=0.1)

@@ -75,8 +75,9 @@ class Held:
     """A call on its way in a thread of its own. `comment()` waits for the next sign of life."""
 
     def __init__(self, line: Line, message: Mapping[str, Any], headers: Mapping[str, str]) -> None:
-        self._comments: queue.Queue[str] = queue.Queue()
+        self._comments: queue.Queue[str | None] = queue.Queue()
         self._answer: queue.Queue[Answer | Exception] = queue.Queue()
+        self._heard = line.heard
         where = urlsplit(line.url)
         self._connection = http.client.HTTPConnection(where.netloc, timeout=GUARD)
         self._connection.request("POST", where.path, json.dumps(message), line.headers(message, headers))
@@ -87,15 +88,23 @@ class Held:
         try:
             response = self._connection.getresponse()
             lines = (line.decode().rstrip("\r\n") for line in iter(response.readline, b""))
-            self._answer.put(_read(response.status, httpx.Headers(response.getheaders()), lines, self._comments))
+            answer = _read(response.status, httpx.Headers(response.getheaders()), lines, self._comments)
+            self._heard.append(answer)
+            self._answer.put(answer)
         except (OSError, http.client.HTTPException, ValueError) as error:
             self._answer.put(error)
         finally:
             self._connection.close()
+            self._comments.put(None)
 
     def comment(self) -> str:
-        """Return the next comment of the stream; wait for it."""
-        return self._comments.get(timeout=GUARD)
+        """Return the next comment of the stream; wait for it. Raises ConnectionError when the stream ends first."""
+        found = self._comments.get(timeout=GUARD)
+        if found is None:
+            self._comments.put(None)
+            msg = "the stream has ended"
+            raise ConnectionError(msg)
+        return found
 
     @cached_property
     def approval_id(self) -> str:
@@ -118,13 +127,14 @@ class Held:
 
 @dataclass(frozen=True)
 class Line:
-    """One caller at one connection."""
+    """One caller at one connection. `heard` collects the answers of whoever shares it."""
 
     base: str
     connection: str
     token: str
     era: str = "legacy"
     session: str | None = None
+    heard: list[Answer] = field(default_factory=list, compare=False, repr=False)
 
     @property
     def url(self) -> str:
@@ -156,7 +166,9 @@ class Line:
             httpx.Client(timeout=GUARD, trust_env=False) as client,
             client.stream("POST", self.url, json=message, headers=self.headers(message, headers)) as response,
         ):
-            return _read(response.status_code, response.headers, response.iter_lines())
+            answer = _read(response.status_code, response.headers, response.iter_lines())
+        self.heard.append(answer)
+        return answer
 
     def raw(self, verb: str = "POST", content: bytes | None = None, **headers: str) -> httpx.Response:
         """Send exactly these bytes."""
@@ -186,11 +198,15 @@ class Line:
         more = {} if meta is None else {"_meta": dict(meta)}
         return self.message("tools/call", {"name": tool, "arguments": dict(arguments), **more})
 
-    def initialize(self) -> Line:
+    def initialize(self, capabilities: Mapping[str, Any] | None = None) -> Line:
         """Shake hands as the legacy era does, and return the caller with its session, if it got one."""
         answer = replace(self, session=None).ask(
             "initialize",
-            {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "line", "version": "1"}},
+            {
+                "protocolVersion": "2025-11-25",
+                "capabilities": dict(capabilities or {}),
+                "clientInfo": {"name": "line", "version": "1"},
+            },
         )
         session = answer.headers.get("mcp-session-id")
         line = replace(self, session=session)
@@ -206,7 +222,7 @@ def _mirrored(name: str) -> str:
 
 
 def _read(
-    status: int, headers: httpx.Headers, lines: Iterable[str], comments: queue.Queue[str] | None = None
+    status: int, headers: httpx.Headers, lines: Iterable[str], comments: queue.Queue[str | None] | None = None
 ) -> Answer:
     if not headers.get("content-type", "").startswith("text/event-stream"):
         text = "\n".join(lines)
@@ -220,7 +236,7 @@ def _read(
             said.append(line[1:].strip())
             if comments is not None:
                 comments.put(said[-1])
-        elif line.startswith("data:"):
+        elif line.startswith("data:") and line != "data: ":  # which opens a stream that can be taken up again
             messages.append(json.loads(line[5:]))
     body = messages.pop() if messages else None
     return Answer(status, headers, body, messages, said, "\n".join(seen))

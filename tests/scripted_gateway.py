@@ -110,7 +110,9 @@ class _Handler(BaseHTTPRequestHandler):
         self._send(answer)
 
     def do_GET(self) -> None:
-        self._send(Scripted({"next": None, "results": self.gateway.approvals}))
+        name = self.path.removeprefix("/api/v1/approvals/").rstrip("/")
+        found = next((approval for approval in self.gateway.approvals if approval["id"] == name), None)
+        self._send(Scripted(found or {"reason": "forbidden"}, status=200 if found else 404))
 
     def do_DELETE(self) -> None:
         self._send(Scripted(None, status=204))

@@ -48,6 +48,17 @@ def node() -> str | None:
     return shutil.which("node") if (NODE_PROJECT / "node_modules").is_dir() else None
 
 
+def node_for_conformance() -> str | None:
+    """Return the program file of the newer Node.js that is installed with the conformance suite, or None."""
+    return next(map(str, (NODE_PROJECT / "node_modules").glob("node-*/bin/node")), None)
+
+
+def axe() -> Path | None:
+    """Return the script of axe-core when the packages of tests/node are installed, or None."""
+    script = NODE_PROJECT / "node_modules" / "axe-core" / "axe.min.js"
+    return script if script.is_file() else None
+
+
 def missing(what: str, requirement: str) -> NoReturn:
     """Skip the test for the lack of `what`; fail it where the environment demands it (`requirement=1`)."""
     if os.environ.get(requirement) == "1":

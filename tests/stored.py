@@ -19,19 +19,35 @@ from tests.gateway import Gateway
 LOCK_SECONDS = 20
 
 
+class Unreachable(Exception):
+    """The database does not answer."""
+
+
 class Stored:
-    """One connection to the database at `sqlite:///path` or `postgresql://…`. Any thread may use it, one at a time."""
+    """One connection to the database at `sqlite:///path` or `postgresql://…`. Any thread may use it, one at a time.
+
+    A connection that broke is opened anew at the next statement.
+    """
 
     def __init__(self, url: str) -> None:
         self.is_sqlite = url.startswith("sqlite")
+        self._url = url
         self._lock = threading.Lock()
-        self._connection: Any = _sqlite(url) if self.is_sqlite else psycopg.connect(url, autocommit=True)
+        self._connection: Any = self._open()
+
+    def _open(self) -> Any:
+        return _sqlite(self._url) if self.is_sqlite else psycopg.connect(self._url, autocommit=True)
 
     def rows(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
-        """Run a statement with `?` for each value and return its rows, blobs as bytes."""
+        """Run a statement with `?` for each value and return its rows, blobs as bytes. Raises Unreachable."""
         with self._lock:
-            cursor = self._connection.execute(sql if self.is_sqlite else sql.replace("?", "%s"), values)
-            found = cursor.fetchall() if cursor.description else []
+            try:
+                if not self.is_sqlite and self._connection.closed:
+                    self._connection = self._open()
+                cursor = self._connection.execute(sql if self.is_sqlite else sql.replace("?", "%s"), values)
+                found = cursor.fetchall() if cursor.description else []
+            except psycopg.OperationalError as error:
+                raise Unreachable(str(error)) from error
         return [tuple(bytes(v) if isinstance(v, memoryview) else v for v in row) for row in found]
 
     def value(self, sql: str, *values: Any) -> Any:

@@ -59,7 +59,10 @@ class FakeUpstream:
         self.stream, self.sessions = stream, sessions
         self.fault: str | None = None
         self.faulty_verbs = {"POST"}
+        self.offers_stream = True  # answers the GET of a session
         self.notes_first = False  # progress is sent before the tool runs
+        # Says of a request what messages answer it, each without its `id`; None: what the server always says.
+        self.script: Callable[[dict[str, Any]], list[dict[str, Any]] | None] | None = None
         self.flood = self.flooded = 0  # bytes of events that a GET is sent, and how many have gone
         self.polled: dict[str, bytes] = {}
         self.requests: list[Seen] = []
@@ -71,6 +74,8 @@ class FakeUpstream:
         self.live_sessions: set[str] = set()
         self.session_prefix = "session"
         self.tools = [dict(tool) for tool in TOOLS]
+        self.page_size = 0  # of the list of tools; 0: all at once
+        self.is_modern_only = self.refuses_lists = False
         self._changed = threading.Condition()
         self._released = threading.Event()
         self._socket = socket.create_server(("127.0.0.1", 0))

@@ -79,6 +79,8 @@ class Answer:
     async def give(self) -> None:
         if self.upstream.fault is not None and self.seen.verb in self.upstream.faulty_verbs - {"POST"}:
             self._cut()
+        elif self.seen.verb == "GET" and not self.upstream.offers_stream:
+            await self.send(405, b"")
         elif self.seen.verb == "GET":
             await self._open_stream()
         elif self.seen.verb == "DELETE":
@@ -96,6 +98,9 @@ class Answer:
             await self._answer(message)
 
     async def _answer(self, message: dict[str, Any]) -> None:
+        script = self.upstream.script
+        if script is not None and (said := script(message)) is not None:
+            return await self._recite(message, said)
         meta = message.get("params", {}).get("_meta", {})
         headers = self._session(message) if VERSION_KEY not in meta else {}
         if headers is None:
@@ -112,6 +117,22 @@ class Answer:
         if self.upstream.notes_first:
             return await self._events([body])
         return await self._events([*notes, body], headers)
+
+    async def _recite(self, message: dict[str, Any], said: list[dict[str, Any]]) -> None:
+        """Send these messages; the ones without a method answer the request.
+
+        `{"until": "released"}` waits in between, and a message with `indent` comes in many lines of its event.
+        """
+        bodies = [None if "until" in one else _recited(message["id"], one) for one in said]
+        if len(bodies) == 1 and bodies[0] and b"\n" not in bodies[0]:
+            return await self.send(200, bodies[0], {"content-type": "application/json"})
+        await self._events([], {}, more=True)
+        for body in bodies:
+            if body is None:
+                await self.upstream.until_released()
+            else:
+                await self._events([body.replace(b"\n", b"\r\ndata: ")], more=True)
+        return await self._events([])
 
     def _session(self, message: dict[str, Any]) -> dict[str, str] | None:
         """Return the header fields of the answer, or None when the request names no living session."""
@@ -147,18 +168,26 @@ class Answer:
         info = {"serverInfo": {"name": "fake", "version": "1"}, "capabilities": {"tools": {}}}
         cache = {"ttlMs": 0, "cacheScope": "public"} if modern else {}
         match method:
-            case "initialize":
+            case "initialize" if not self.upstream.is_modern_only:
                 return {"protocolVersion": params.get("protocolVersion", "2025-11-25"), **info}
             case "server/discover":
                 return {"supportedVersions": [MODERN], **cache, **info}
             case "ping":
                 return {}
             case "tools/list":
-                return {**cache, "tools": self.upstream.tools}
+                return self._tools(int(params.get("cursor", 0)), cache)
             case "resources/read":
                 content = {"uri": params["uri"], "mimeType": "text/plain", "text": "ada@example.com"}
                 return {**cache, "contents": [content]}
         return {"code": -32601, "message": f"Method not found: {method}"}
+
+    def _tools(self, start: int, cache: dict[str, Any]) -> dict[str, Any]:
+        """Return the tools from there on, in pages where the server has any."""
+        if self.upstream.refuses_lists:
+            return {"code": -32603, "message": "Out of order."}
+        end = start + self.upstream.page_size if self.upstream.page_size else len(self.upstream.tools)
+        more = {"nextCursor": str(end)} if end < len(self.upstream.tools) else {}
+        return {**cache, "tools": self.upstream.tools[start:end], **more}
 
     def _message(self, message: dict[str, Any], outcome: dict[str, Any]) -> bytes:
         member = "error" if "code" in outcome else "result"
@@ -258,6 +287,12 @@ class Answer:
 
     async def chunk(self, body: bytes, *, more: bool = True) -> None:
         await self._send({"type": "http.response.body", "body": body, "more_body": more})
+
+
+def _recited(request_id: Any, one: dict[str, Any]) -> bytes:
+    known = {"jsonrpc": "2.0", **({} if "method" in one else {"id": request_id})}
+    kept = {name: member for name, member in one.items() if name != "indent"}
+    return json.dumps({**known, **kept}, indent=one.get("indent")).encode()
 
 
 def _progress(token: str | int, value: int) -> bytes:

@@ -13,7 +13,9 @@ issuers:
     groups_claim: groups
     login: true
     groups_max_age: 12h
+    second_factor: {amr: [mfa, hwk], acr: [phr], ask: [phr]}
     trust_email: true
+    account_claims: {slack_uid: "slack:T012AB3CD/*", github_id: "https://token.actions.githubusercontent.com|*"}
   - name: github
     issuer: https://token.actions.githubusercontent.com
     audiences: [holdgate]
@@ -24,6 +26,16 @@ issuers:
     run_claims: [run_id, run_attempt, job_workflow_ref]
     person_claim: actor_id
     owned_by: [platform]
+  - name: partner
+    issuer: urn:example:idp
+    groups_claim: memberOf
+    login: true
+    saml:
+      metadata: file:/etc/holdgate/partner.xml
+      subject: employeeNumber
+      email: mail
+      display: cn
+      unsolicited: false
 groups:
   dba: {members: [alice@example.com, bob@example.com]}
   security: {members: [carol@example.com]}
@@ -34,6 +46,8 @@ people:
 roles:
   admin: [platform]
   auditor: [corp/audit]
+  operator: [corp/operations]
+packs: [destructive-sql, payment-cards]
 connections:
   orders-db:
     description: Orders, production
@@ -48,10 +62,24 @@ connections:
     observe_until: 2026-12-24
     default: hold
     default_approval: {require: {any_of: [{groups: [dba], count: 1}]}, expires_after: 30m}
+    access_requests: {require: {any_of: [{groups: [dba], count: 1}]}, max_duration: 8h, expires_after: 15m}
     wait: {default: 50s, ci: 30m, max: 1h}
     timeout: 60s
+    rate: [{calls: 600, per: 1m, by: caller}, {calls: 10, per: 1h, by: tool}]
+    pin_tools: false
+    tool_hints: [{tools: ["delete_*"], destructive: true, read_only: "false"}]
+    sql_dialect: postgres
+    server_requests: [sampling, elicitation, roots]
     max_body: 4MiB
     max_answer: 32MiB
+    notify: [{email: dba@example.com}]
+channels:
+  slack: {bot_token: env:SLACK_BOT_TOKEN, signing_secret: env:SLACK_SIGNING_SECRET, mode: http, team: T012AB3CD}
+  email: {from: holdgate@example.com}
+  webhooks: {ops: {url: https://ops.example.com/hooks/holdgate, secret: file:/run/secrets/ops_hook}}
+  teams: {dba: {url: env:TEAMS_ADDRESS}}
+  fallback: [{webhook: ops}]
+  alerts: [{webhook: ops}]
 rules:
   - name: never-drop
     action: deny
@@ -66,7 +94,11 @@ rules:
       methods: [tools/call]
       tools: [query, "execute_*"]
       callers:
-        {groups: [corp/engineering], not_groups: [release-managers], kinds: [person], subjects: ["*|a*"]}
+        groups: [corp/engineering]
+        not_groups: [release-managers]
+        kinds: [person]
+        subjects: ["*|a*"]
+        claims: {ref: refs/heads/main}
       arguments:
         - {path: sql, matches_not: '(?i)^select\b'}
         - {path: "options[*].mode", one_of: [write, admin]}
@@ -74,19 +106,53 @@ rules:
         - {path: limit, gte: 100, lt: 1e6}
         - {path: force, exists: true}
         - {path: where, absent: true}
+        - {path: sql, sql_kind_not: [read]}
+        - {path: host, in_cidr: [10.0.0.0/8, "fd00::/8"]}
+        - {path: file, inside_not: /srv/data}
+        - {path: note, longer_than: 200}
+        - {path: "**", contains: [iban, credit_card]}
         - {path: "**", contains_text: production}
     approval:
       require: {all_of: [{groups: [dba], count: 2}, {groups: [security, corp/leads]}]}
       expires_after: 30m
       collect_within: 5m
+      remind_after: 5m
+      break_glass: {groups: [platform], mfa: required, notify: []}
+      reveal_to: [security]
+      escalate: [{after: 10m, add_groups: [platform]}, {after: 20m, add_groups: [security, corp/leads]}]
       comment: required
       reason: required
       decide_in: [dashboard]
+      delegation: forbidden
+      remember: {scopes: [same_arguments, same_tool], max_age: 1h, max_uses: 5}
+    unless:
+      - {callers: {groups: [release-managers]}, arguments: [{path: sql, sql_kind: write}]}
+      - {labels: {env: test}, methods: ["*"]}
+    notify: [{slack: "#db-approvals"}, {teams: dba}]
+  - name: change-freeze
+    action: deny
+    match:
+      callers: {kinds: [ci], not_groups: [release-managers]}
+      time:
+        zone: Europe/Berlin
+        days: [sat, sun]
+        hours: {from: "22:00", until: "06:00"}
+        dates: [{from: 2026-12-20, until: 2027-01-02T08:00}]
+      tools: ["deploy*"]
+      hints: {destructive: [true, unknown], read_only: "false"}
+  - name: payment-cards-in-arguments
+    action: allow
+    overrides: payment-cards
+    match: {tools: [charge]}
   - name: letters
     action: allow
     mode: observe
     match: {methods: [resources/read], resources: ["file:///srv/letters/*"]}
+detectors:
+  - {name: employee-number, pattern: '\bEMP-[0-9]{6}\b', names: [employee id]}
+  - {name: member-number, pattern: 'M[0-9]{8}', checksum: luhn}
 masking:
+  - {name: own, detectors: [employee-number, member-number]}
   - name: secrets-everywhere
     detectors: [api_key, private_key, password_assignment, bearer_token]
     replace: label

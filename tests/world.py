@@ -14,23 +14,27 @@ import random
 import string
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import httpx
 
-from tests.gateway import Gateway, installation
-from tests.history import Witness, assert_history, open_calls
+from tests.gateway import Form, Gateway, installation
+from tests.history import Told, Witness, assert_history, leaks, open_calls
 from tests.issuer import FakeIssuer
 from tests.line import Line
-from tests.people import ALICE, CONNECTION, GRACE, Human
+from tests.people import ALICE, CONNECTION, DAVE, GRACE, Human
 from tests.stored import Stored, address_of
 from tests.upstream import FakeUpstream
+from tests.upstream_tools import ROWS
 
 GUARD = 15.0
+# Some callers may see people's data; nobody sees cards, and the record holds neither.
+CARDS = tuple(str(row["card"]) for row in ROWS)
+PLANTED = (*CARDS, *(str(row["ssn"]) for row in ROWS), str(ROWS[0]["email"]))
 T = TypeVar("T")
 
 
@@ -62,6 +66,8 @@ class World:
     issuer: FakeIssuer
     upstreams: Mapping[str, FakeUpstream]
     witness: Witness | None = None
+    told: Told = field(default_factory=Told)
+    claims: Mapping[str, Any] = field(default_factory=dict)  # in every token, such as a longer life
 
     @property
     def upstream(self) -> FakeUpstream:
@@ -76,13 +82,27 @@ class World:
             for name, upstream in self.upstreams.items():
                 self.witness.watch(name, upstream)
 
+    @contextlib.contextmanager
+    def beside(self, form: Form = "web", **environment: str) -> Iterator[World]:
+        """Give the same world at another process of the same installation, which runs until the end."""
+        other = World(
+            self.gateway.sibling(form, **environment), self.issuer, self.upstreams, self.witness, self.told, self.claims
+        )
+        try:
+            other.start()
+            yield other
+        finally:
+            other.gateway.kill()
+
     def caller(self, who: Speaker, connection: str = CONNECTION, *, era: str = "legacy", **claims: Any) -> Line:
         """Return a caller at a connection; further claims go into the token."""
-        return Line(self.gateway.url, connection, who.token(self.issuer, **claims), era)
+        token = who.token(self.issuer, **{**self.claims, **claims})
+        self.told.secrets[f"signature of token {len(self.told.secrets)}"] = token.rsplit(".", 1)[1]
+        return Line(self.gateway.url, connection, token, era, heard=self.told.answers)
 
     def api(self, who: Speaker, verb: str, path: str, **options: Any) -> httpx.Response:
         """Ask the API as somebody; the path starts after `/api/v1/`."""
-        headers = {"authorization": f"Bearer {who.token(self.issuer)}", **options.pop("headers", {})}
+        headers = {"authorization": f"Bearer {who.token(self.issuer, **self.claims)}", **options.pop("headers", {})}
         url = f"{self.gateway.url}/api/v1/{path}"
         return httpx.request(verb, url, headers=headers, timeout=70, trust_env=False, **options)
 
@@ -98,7 +118,10 @@ class World:
     def decide(self, approval: str, decision: str, who: Speaker = ALICE, comment: str = "") -> httpx.Response:
         """Decide as one of the cast."""
         body = {"decision": decision, "comment": comment}
-        return self.api(who, "POST", f"approvals/{approval}/decide/", json=body)
+        answer = self.api(who, "POST", f"approvals/{approval}/decide/", json=body)
+        if answer.status_code == 200:
+            self.told.decisions.append((approval, decision))
+        return answer
 
     def approve(self, approval: str) -> None:
         """Approve as Alice, who may."""
@@ -119,6 +142,26 @@ class World:
     def asked_for(self, marker: str) -> list[str]:
         """Wait until somebody is asked about this marker, and return the ids of the approvals."""
         return until(lambda: self.asked(marker), f"an approval request for {marker}")
+
+    def tools(self, connection: str = CONNECTION) -> dict[str, dict[str, Any]]:
+        """Return the tools as they are pinned, by name."""
+        answer = self.api(DAVE, "GET", f"connections/{connection}/tools/")
+        assert answer.status_code == 200, answer.text
+        return {one["tool"]: one for one in answer.json()["results"]}
+
+    def accept_tool(self, tool: str, digest: str, who: Speaker = DAVE, connection: str = CONNECTION) -> int:
+        """Accept a definition, as an admin may; return the status."""
+        body = {"digest": digest}
+        return self.api(who, "POST", f"connections/{connection}/tools/{tool}/accept/", json=body).status_code
+
+    def accept_tools(self, connection: str = CONNECTION) -> None:
+        """Let the gateway see the tools as they are now, and accept all of them."""
+        line = self.caller(DAVE, connection).initialize()
+        line.ask("tools/list")
+        line.raw("DELETE")
+        for name, tool in self.tools(connection).items():
+            if tool["pending_digest"]:
+                assert self.accept_tool(name, tool["pending_digest"], connection=connection) == 200
 
     def attached(self, approval: str) -> str:
         """Return which process has a caller of this approval on the line; empty when none has."""
@@ -154,19 +197,40 @@ class World:
         assert self.witness is not None, "the gateway was never started"
         return self.witness.stored
 
-    def assert_history(self) -> None:
-        """Wait until no call is open, and check the record against what the upstreams saw."""
+    def assert_history(self, seconds: float = 40) -> None:
+        """Wait until no call is open, and check the record against what upstreams saw and callers were told."""
         assert self.witness is not None
-        until(lambda: open_calls(self.stored) == 0, "the end of all calls")
-        assert_history(self.stored, self.witness)
+        until(lambda: open_calls(self.stored) == 0, "the end of all calls", seconds)
+        verified = self.gateway.manage("verify", check=False)
+        findings = [] if verified.returncode == 0 else [verified.stdout + verified.stderr]
+        assert_history(self.stored, self.witness, self.told, findings)
+        said = (("an answer", answer.text.encode()) for answer in self.told.answers)
+        found = [*leaks(_secrets(self.told, PLANTED), self.written()), *leaks(_secrets(self.told, CARDS), said)]
+        assert not found, "\n".join(sorted(set(found)))
+
+    def written(self) -> Iterator[tuple[str, bytes]]:
+        """Yield what was written down: database, log, state folder."""
+        yield from self.stored.contents()
+        yield "the log", "".join(self.gateway.log).encode()
+        # Not SQLite's files: whoever closes one of them lets go all locks that this process holds on it.
+        files = (path for path in (self.gateway.folder / "state").rglob("*") if path.is_file())
+        yield from ((str(path), path.read_bytes()) for path in files if ".sqlite3" not in path.name)
+
+
+def _secrets(told: Told, planted: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Yield what must stand nowhere: the callers' tokens, and personal data that the upstreams give out."""
+    yield from told.secrets.items()
+    yield from (("what an upstream gave out", value) for value in planted)
 
 
 @contextlib.contextmanager
 def world(
-    folder: Path, issuer: FakeIssuer, upstreams: Mapping[str, FakeUpstream], text: str, **environment: str
+    folder: Path, issuer: FakeIssuer, upstreams: Mapping[str, FakeUpstream], text: str, base: str = "", **env: str
 ) -> Iterator[World]:
-    """Install a gateway with this configuration, not started yet."""
-    with installation(folder, **environment) as gateway:
+    """Install a gateway with this configuration, not started yet; `base` as in `installation`."""
+    with installation(folder, base, **env) as gateway:
+        if not gateway.database_url:
+            gateway.migrated()
         gateway.configure(text)
         here = World(gateway, issuer, upstreams)
         try:

@@ -8,27 +8,41 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
+from approvals.config.channels import Routes
+from approvals.config.hints import HintsSet
 from approvals.config.identity import Kind, WebAddress
-from approvals.config.rules import Approval
+from approvals.config.rules import AccessRequests, Approval
+from approvals.config.stdio import Command, Environment, Folder, Limits
 from approvals.config.values import (
+    Count,
     Duration,
+    Flag,
     Line,
     Patterns,
     Pause,
+    Reference,
     Size,
     SomeLines,
     Strict,
     Text,
+    distinct,
     problem,
 )
+from approvals.sql.lexing import Dialect
+
+# What a server may ask of its caller, where the connection allows it.
+ServerRequest = Literal["sampling", "elicitation", "roots"]
 
 _HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}\Z")
-_REFERENCE = re.compile(r"(env:[A-Za-z_][A-Za-z0-9_]*|file:/.+[^/]|exec:[A-Za-z0-9][A-Za-z0-9_.-]*)\Z")
 # Set by the transport or the protocol: a credential here would change what is sent, not who sends it.
 _RESERVED_HEADERS = frozenset({
     "accept", "connection", "content-length", "content-type", "expect", "host", "mcp-method", "mcp-name",
     "mcp-protocol-version", "mcp-session-id", "te", "transfer-encoding", "upgrade",
 })  # fmt: skip
+
+# What only one transport has; the first of each is required there.
+_OF_HTTP = ("url", "credential")
+_OF_STDIO = ("command", "environment", "cwd", "shared", "limits")
 
 
 def _header(value: str) -> str:
@@ -43,19 +57,15 @@ def _prefix(value: str) -> str:
     return value
 
 
-def _reference(value: str) -> str:
-    # The value is never quoted: what stands here by mistake is a secret.
-    if value.startswith("vault:"):
-        raise problem("vault: references are not available in this version")
-    if not _REFERENCE.match(value):
-        raise problem("must be a reference, env:NAME, file:/PATH or exec:NAME; a secret itself never stands here")
-    return value
-
-
 def _known_transport(value: object) -> object:
-    if value in ("stdio", "agent"):
+    if value == "agent":
         raise problem(f"transport {value} is not available in this version")
     return value
+
+
+def _one_block(value: object) -> object:
+    """Take a single block for a list of one."""
+    return [value] if isinstance(value, dict) else value
 
 
 def _until(value: str) -> str:
@@ -74,7 +84,7 @@ class Credential(Strict):
 
     header: Annotated[str, AfterValidator(_header)]
     prefix: Annotated[str, AfterValidator(_prefix)] = ""
-    value: Annotated[str, AfterValidator(_reference)]
+    value: Reference
 
 
 class Access(Strict):
@@ -83,6 +93,20 @@ class Access(Strict):
     groups: SomeLines
     kinds: Annotated[tuple[Kind, ...], Field(min_length=1)] | None = None
     tools: Patterns = ("*",)
+
+
+class Rate(Strict):
+    """So many calls in so many seconds: of each caller, of all callers together, or of each caller to each tool."""
+
+    calls: Count
+    per: Duration
+    by: Literal["caller", "connection", "tool"] = "caller"
+
+    @model_validator(mode="after")
+    def _sane(self) -> Self:
+        if not 0 < self.per <= 86400:
+            raise problem("must be between 1s and 1d", "per")
+        return self
 
 
 class Wait(Strict):
@@ -101,29 +125,49 @@ class Connection(Strict):
     """One upstream. All durations are seconds, all sizes bytes."""
 
     description: Text | None = None
-    transport: Annotated[Literal["http"], BeforeValidator(_known_transport)] = "http"
+    transport: Annotated[Literal["http", "stdio"], BeforeValidator(_known_transport)] = "http"
     url: WebAddress | None = None
     credential: Credential | None = None
+    command: Command | None = None
+    environment: Environment = {}
+    cwd: Folder | None = None
+    shared: Flag = False
+    limits: Limits = Limits()
     labels: dict[Line, Line] = {}
     access: tuple[Access, ...] = ()
     mode: Literal["enforce", "observe"] = "enforce"
     observe_until: Annotated[Line, AfterValidator(_until)] | None = None
     default: Literal["allow", "hold", "deny"]
     default_approval: Approval | None = None
+    access_requests: AccessRequests | None = None
+    notify: Routes = ()
     wait: Wait = Wait()
     timeout: Duration = 60
+    pin_tools: bool = True
+    tool_hints: tuple[HintsSet, ...] = ()
+    rate: Annotated[tuple[Rate, ...], BeforeValidator(_one_block), AfterValidator(distinct("rate"))] = ()
+    sql_dialect: Dialect | None = None
+    server_requests: Annotated[tuple[ServerRequest, ...], AfterValidator(distinct("kind of request"))] = ()
     max_body: Size = 4 << 20
     max_answer: Size = 32 << 20
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
-        if self.url is None:
-            raise problem("is required", "url")
+        self._fits_its_transport()
         if self.mode == "observe" and self.observe_until is None:
             raise problem("is required where mode is observe, so that observing has an end", "observe_until")
         if self.default == "hold" and self.default_approval is None:
             raise problem("is required where default is hold", "default_approval")
         return self
+
+    def _fits_its_transport(self) -> None:
+        is_stdio = self.transport == "stdio"
+        needed = _OF_STDIO[0] if is_stdio else _OF_HTTP[0]
+        if getattr(self, needed) is None:
+            raise problem("is required", needed)
+        for key in _OF_HTTP if is_stdio else _OF_STDIO:
+            if getattr(self, key) != type(self).model_fields[key].default:
+                raise problem(f"is not for transport {self.transport}", key)
 
     def observing(self, now: float) -> bool:
         """Tell whether deny and hold are only counted at this time (seconds since the epoch)."""

@@ -14,7 +14,7 @@ from approvals.config.loader import load
 from approvals.config.schema import Config
 
 # Lists whose order means nothing: in the canonical document they stand by name.
-_BY_NAME: Final = ("issuers", "people", "rules", "masking")
+_BY_NAME: Final = ("issuers", "people", "rules", "detectors", "masking")
 _KINDS: Final = {
     "issuers": "issuer",
     "groups": "group",
@@ -22,7 +22,10 @@ _KINDS: Final = {
     "roles": "role",
     "connections": "connection",
     "rules": "rule",
+    "detectors": "detector",
     "masking": "masking",
+    "channels": "channel",
+    "packs": "pack",
 }
 
 
@@ -90,9 +93,14 @@ def _parts(config: Config) -> Iterator[tuple[tuple[str, str], Any]]:
     for key, content in _canonical(config).items():
         if key not in _KINDS:
             continue
-        named = content.items() if isinstance(content, dict) else ((item["name"], item) for item in content)
+        named = content.items() if isinstance(content, dict) else (_named(item) for item in content)
         for name, part in named:
             yield (_KINDS[key], name), part
+
+
+def _named(item: Any) -> tuple[str, Any]:
+    """Return an entry of a list with its name; a pack is its name alone."""
+    return (item, {}) if isinstance(item, str) else (item["name"], item)
 
 
 class _Dumper(yaml.SafeDumper):

@@ -18,15 +18,20 @@ def _field(value: str) -> str:
     return value
 
 
+Fields = tuple[Annotated[Line, AfterValidator(_field)], ...]
+
+
 class Masking(Strict):
     """A masking rule: detectors over every string, fields by path; both empty is refused."""
 
     name: Name
     detectors: Lines = ()
-    fields: tuple[Annotated[Line, AfterValidator(_field)], ...] = ()
+    fields: Fields = ()
     connections: Lines = ()
     replace: Literal["label", "partial", "hash", "remove"] = "label"
     except_groups: tuple[Line, ...] = ()
+    overrides: Name | None = None
+    """The pack whose rule of this name it stands for."""
 
     @model_validator(mode="after")
     def _whole(self) -> Self:

@@ -37,31 +37,9 @@ class ConfigError(Exception):
 NOT_YET: Final[frozenset[Location]] = frozenset(
     tuple(key.split("."))
     for key in (
-        "packs",
-        "channels",
         "connections.*.agent",
-        "connections.*.command",
-        "connections.*.environment",
-        "connections.*.sql_dialect",
-        "connections.*.rate",
-        "connections.*.access_requests",
         "connections.*.rounds",
         "connections.*.blobs",
-        "connections.*.pin_tools",
-        "connections.*.default_approval.remind_after",
-        "connections.*.default_approval.escalate",
-        "connections.*.default_approval.remember",
-        "rules.*.unless",
-        "rules.*.notify",
-        "rules.*.match.hints",
-        "rules.*.match.time",
-        "rules.*.match.arguments.*.sql_kind",
-        "rules.*.match.arguments.*.sql_kind_not",
-        "rules.*.match.arguments.*.contains",
-        "rules.*.match.arguments.*.contains_not",
-        "rules.*.approval.remind_after",
-        "rules.*.approval.escalate",
-        "rules.*.approval.remember",
     )
 )
 
@@ -74,6 +52,7 @@ _REASONS: Final[Mapping[str, str]] = {
     "model_type": "must be a mapping",
     "model_attributes_type": "must be a mapping",
     "too_short": "must not be empty",
+    "too_long": "has too many entries",
     "string_too_short": "must not be empty",
     "string_too_long": "is too long",
     "greater_than_equal": "must not be below zero",

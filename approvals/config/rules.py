@@ -2,29 +2,31 @@
 
 from __future__ import annotations
 
-import math
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from approvals.config.identity import Kind
+from approvals.config.channels import Routes
+from approvals.config.conditions import Condition
+from approvals.config.hints import HintsAsked
+from approvals.config.identity import Claims, Kind
+from approvals.config.times import Time
 from approvals.config.values import (
     Count,
     Duration,
     Line,
     Name,
     Patterns,
+    Pause,
     SomeLines,
     Strict,
     Text,
     distinct,
     one_or_more,
-    parse_flag,
     problem,
     shown,
 )
-from approvals.matching import PatternError, is_glob, search_pattern
-from approvals.paths import Path, PathError
+from approvals.matching import is_glob
 
 # The methods that carry an effect or data; lists and notifications are filtered and recorded, not judged.
 METHODS = (
@@ -41,57 +43,8 @@ NAMED_BY = {
     "resources": ("resources/read", "completion/complete"),
     "prompts": ("prompts/get", "completion/complete"),
 }
-_LONGEST_PATTERN = 4000
-# Of these an entry has exactly one; the comparisons form one together.
-OPERATORS = (
-    "matches",
-    "matches_not",
-    "equals",
-    "equals_not",
-    "one_of",
-    "one_of_not",
-    "contains_text",
-    "contains_text_not",
-    "exists",
-    "absent",
-)
-COMPARISONS = ("gt", "gte", "lt", "lte")
 Way = Literal["slack", "dashboard", "api"]
-
-
-def _pattern(value: str) -> str:
-    if len(value) > _LONGEST_PATTERN:
-        raise problem(f"must not be longer than {_LONGEST_PATTERN} characters")
-    try:
-        search_pattern(value)
-    except PatternError as error:
-        raise problem(f"is not a pattern that RE2 accepts: {error}") from None
-    return value
-
-
-def _path(value: str) -> str:
-    try:
-        Path.parse(value)
-    except PathError as error:
-        raise problem(str(error)) from None
-    return value
-
-
-def _number(value: str) -> str:
-    # A float check alone: the exact value is read again, as a Decimal, where the rule is compiled.
-    try:
-        finite = len(value) <= 100 and value.isascii() and math.isfinite(float(value))
-    except ValueError:
-        finite = False
-    if not finite or "_" in value:
-        raise problem("must be a number")
-    return value
-
-
-def _said(value: object) -> object:
-    if parse_flag(value) is not True:
-        raise problem("takes only true; `exists` and `absent` are each other's opposite")
-    return True
+Scope = Literal["same_arguments", "same_tool"]
 
 
 def _method(value: str) -> str:
@@ -106,54 +59,8 @@ def _subject(value: str) -> str:
     return value
 
 
-def _spelling(value: object) -> object:
-    return str(value).lower() if isinstance(value, bool) else str(value) if isinstance(value, (int, float)) else value
-
-
-def _spellings(value: object) -> object:
-    return [_spelling(item) for item in value] if isinstance(value, (list, tuple)) else value
-
-
-Regex = Annotated[str, Field(min_length=1), AfterValidator(_pattern)]
-Number = Annotated[str, BeforeValidator(_spelling), AfterValidator(_number)]
-Scalar = Annotated[str, BeforeValidator(_spelling), Field(max_length=10_000)]
-Scalars = Annotated[tuple[Scalar, ...], BeforeValidator(_spellings), Field(min_length=1)]
-Yes = Annotated[Literal[True], BeforeValidator(_said)]
-
-
-class Condition(Strict):
-    """One entry of `arguments`: a path and what its values must be.
-
-    Numbers, true, false and null are compared by what they are: `equals: 5` is the number 5 and the text "5".
-    """
-
-    path: Annotated[Line, AfterValidator(_path)]
-    matches: Regex | None = None
-    matches_not: Regex | None = None
-    equals: Scalar | None = None
-    equals_not: Scalar | None = None
-    one_of: Scalars | None = None
-    one_of_not: Scalars | None = None
-    contains_text: Annotated[Scalar, Field(min_length=1)] | None = None
-    contains_text_not: Annotated[Scalar, Field(min_length=1)] | None = None
-    gt: Number | None = None
-    gte: Number | None = None
-    lt: Number | None = None
-    lte: Number | None = None
-    exists: Yes | None = None
-    absent: Yes | None = None
-
-    @model_validator(mode="after")
-    def _one_operator(self) -> Self:
-        chosen = [name for name in OPERATORS if getattr(self, name) is not None]
-        compared = any(getattr(self, name) is not None for name in COMPARISONS)
-        if len(chosen) + compared != 1:
-            raise problem(f"needs exactly one of {', '.join(OPERATORS)}, or gt, gte, lt, lte")
-        return self
-
-
 class Callers(Strict):
-    """Which callers: any of the groups, none of not_groups, any of the kinds, any of the iss|sub globs."""
+    """Which callers: any of the groups, none of not_groups, any of the kinds and subjects, each claim by its globs."""
 
     groups: SomeLines | None = None
     not_groups: SomeLines | None = None
@@ -166,16 +73,17 @@ class Callers(Strict):
         ]
         | None
     ) = None
+    claims: Claims | None = None
 
     @model_validator(mode="after")
     def _something(self) -> Self:
-        if all(value is None for value in (self.groups, self.not_groups, self.kinds, self.subjects)):
-            raise problem("must say something: groups, not_groups, kinds or subjects")
+        if not self.model_fields_set:
+            raise problem("must say something: groups, not_groups, kinds, subjects or claims")
         return self
 
 
-class Match(Strict):
-    """All keys must hold; of a list any entry is enough, but of `arguments` all must hold."""
+class Clause(Strict):
+    """What a call may be asked for: all keys must hold; of a list any entry is enough, but of `arguments` all must."""
 
     connections: Patterns | None = None
     labels: Annotated[dict[Line, Patterns], Field(min_length=1)] | None = None
@@ -191,18 +99,30 @@ class Match(Strict):
     resources: Patterns | None = None
     prompts: Patterns | None = None
     callers: Callers | None = None
+    time: Time | None = None
+    hints: HintsAsked | None = None
     arguments: Annotated[tuple[Condition, ...], Field(min_length=1)] | None = None
 
     @model_validator(mode="after")
-    def _can_match(self) -> Self:
+    def _says_something(self) -> Self:
         if not self.model_fields_set:
             raise problem("must say something; tools: ['*'] says every tool call")
         named = [key for key in ("tools", "resources", "prompts") if getattr(self, key) is not None]
         if len(named) > 1:
             raise problem(f"{' and '.join(named)} never hold of the same call; write one rule for each")
+        return self
+
+
+class Match(Clause):
+    """Which calls a rule speaks of. Without `methods` those of tools."""
+
+    @model_validator(mode="after")
+    def _can_match(self) -> Self:
         methods = self.methods or ("tools/call",)
-        for key in named:
-            if not any(is_glob(method) for method in methods) and not set(methods) & set(NAMED_BY[key]):
+        for key in ("tools", "resources", "prompts"):
+            if getattr(self, key) is None or any(is_glob(method) for method in methods):
+                continue
+            if not set(methods) & set(NAMED_BY[key]):
                 governed, needed = ", ".join(methods), NAMED_BY[key][0]
                 raise problem(f"never holds, for the rule governs {governed}; say methods: [{needed}]", key)
         return self
@@ -235,28 +155,101 @@ class Require(Strict):
         return self.any_of or self.all_of or ()
 
 
-class Approval(Strict):
-    """The terms on which a held call is decided; durations are seconds."""
+class Escalate(Strict):
+    """After so long without a decision, members of these groups may decide too."""
+
+    after: Duration
+    add_groups: Annotated[SomeLines, AfterValidator(distinct("group"))]
+
+
+class Remember(Strict):
+    """What an approver may remember at most: for which calls, for how many seconds, for how many of them."""
+
+    scopes: Annotated[tuple[Scope, ...], Field(min_length=1), AfterValidator(distinct("scope"))]
+    max_age: Duration = 60 * 60
+    max_uses: Count = 5
+
+
+class BreakGlass(Strict):
+    """Whose members may approve alone in an emergency, whatever `require` says; and who hears the alarm as well."""
+
+    groups: Annotated[SomeLines, AfterValidator(distinct("group"))]
+    mfa: Literal["optional", "required"] = "optional"
+    notify: Routes = ()
+
+
+class Decision(Strict):
+    """Who decides, how, and until when; durations are seconds."""
 
     require: Require
     expires_after: Duration = 30 * 60
-    collect_within: Duration = 10 * 60
     comment: Literal["optional", "required", "required_on_deny"] = "required_on_deny"
-    reason: Literal["optional", "required"] = "optional"
     decide_in: Annotated[tuple[Way, ...], Field(min_length=1), AfterValidator(distinct("way"))] = (
         "slack",
         "dashboard",
         "api",
     )
     mfa: Literal["optional", "required"] = "optional"
+    delegation: Literal["allowed", "forbidden"] = "allowed"
+    remind_after: Pause | None = None
+    escalate: Annotated[tuple[Escalate, ...], Field(min_length=1, max_length=10)] | None = None
+
+    @property
+    def deciding_groups(self) -> frozenset[str]:
+        """Every group whose members may decide now or later."""
+        lists = [*(place.groups for place in self.require.places), *(step.add_groups for step in self.escalate or ())]
+        return frozenset(group for groups in lists for group in groups)
+
+    @model_validator(mode="after")
+    def _in_time(self) -> Self:
+        """Refuse what would never happen: everything has its place between the asking and the expiry."""
+        if (self.remind_after or 0) >= self.expires_after:
+            raise problem("must be shorter than expires_after", "remind_after")
+        before = 0
+        for index, step in enumerate(self.escalate or ()):
+            if step.after >= self.expires_after:
+                raise problem("must be shorter than expires_after", f"escalate.{index}.after")
+            if step.after <= before:
+                raise problem("must come after the step before it", f"escalate.{index}.after")
+            before = step.after
+        return self
 
     @model_validator(mode="after")
     def _reachable(self) -> Self:
-        if self.mfa == "required":
-            raise problem("required is not available in this version", "mfa")
-        if set(self.decide_in) == {"slack"}:
-            raise problem("slack alone is not available in this version; add dashboard or api", "decide_in")
+        self.show_on_the_dashboard(self.mfa, "mfa")
         return self
+
+    def show_on_the_dashboard(self, mfa: str, key: str) -> None:
+        """Refuse a second factor where nobody could show one."""
+        if mfa == "required" and "dashboard" not in self.decide_in:
+            raise problem("required can be shown on the dashboard only; add it to decide_in", key)
+
+
+class Approval(Decision):
+    """The terms on which a held call is decided."""
+
+    collect_within: Duration = 10 * 60
+    reason: Literal["optional", "required"] = "optional"
+    remember: Remember | None = None
+    break_glass: BreakGlass | None = None
+    reveal_to: Annotated[SomeLines, AfterValidator(distinct("group"))] | None = None
+
+    @property
+    def deciding_groups(self) -> frozenset[str]:
+        """Every group whose members may decide: now, later, or in an emergency."""
+        return super().deciding_groups.union(self.break_glass.groups if self.break_glass else ())
+
+    @model_validator(mode="after")
+    def _reachable_alone(self) -> Self:
+        if self.break_glass is not None:
+            self.show_on_the_dashboard(self.break_glass.mfa, "break_glass.mfa")
+        return self
+
+
+class AccessRequests(Decision):
+    """The terms on which somebody without access gets it for a while, for a reason that they must give."""
+
+    max_duration: Duration = 8 * 60 * 60
 
 
 class Rule(Strict):
@@ -266,8 +259,12 @@ class Rule(Strict):
     action: Literal["allow", "deny", "hold"]
     mode: Literal["enforce", "observe"] = "enforce"
     match: Match
+    unless: Annotated[tuple[Clause, ...], Field(min_length=1)] | None = None
+    overrides: Name | None = None
+    """The pack whose rule of this name it stands for."""
     message: Text | None = None
     approval: Approval | None = None
+    notify: Routes = ()
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
@@ -275,4 +272,18 @@ class Rule(Strict):
             raise problem("is required where action is hold", "approval")
         if self.action != "hold" and self.approval is not None:
             raise problem("belongs to rules whose action is hold", "approval")
+        if self.action != "hold" and self.notify:
+            raise problem("belongs to rules whose action is hold", "notify")
         return self
+
+    @property
+    def examines_sql(self) -> bool:
+        """Tell whether a condition of it asks what kind of SQL something is."""
+        conditions = [one for clause in (self.match, *(self.unless or ())) for one in clause.arguments or ()]
+        return any(one.sql_kind or one.sql_kind_not for one in conditions)
+
+    @property
+    def claims_asked(self) -> frozenset[str]:
+        """The names of the claims that it looks at."""
+        clauses = (self.match, *(self.unless or ()))
+        return frozenset(name for one in clauses if one.callers is not None for name in one.callers.claims or ())

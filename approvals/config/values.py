@@ -18,6 +18,7 @@ _DURATION = re.compile(r"([0-9]{1,9})(s|m|h|d)\Z")
 _SIZE = re.compile(r"([0-9]{1,12})(B|KiB|MiB|GiB)?\Z")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _BYTES = {"": 1, "B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
+_REFERENCE = re.compile(r"(env:[A-Za-z_][A-Za-z0-9_]*|file:/.+[^/]|exec:[A-Za-z0-9][A-Za-z0-9_.-]*)\Z")
 _LONGEST_TEXT = 10_000
 
 
@@ -114,6 +115,16 @@ def _line(value: str) -> str:
     return _text(value)
 
 
+def parse_reference(value: str) -> str:
+    """Return a reference to a secret as it is."""
+    # The value is never quoted: what stands here by mistake is a secret.
+    if value.startswith("vault:"):
+        raise problem("vault: references are not available in this version")
+    if not _REFERENCE.match(value):
+        raise problem("must be a reference, env:NAME, file:/PATH or exec:NAME; a secret itself never stands here")
+    return value
+
+
 def one_or_more(value: object) -> object:
     """Take a single scalar for a list of one."""
     return [value] if isinstance(value, (str, int)) else value
@@ -139,6 +150,7 @@ Duration = Annotated[
 Size = Annotated[int, BeforeValidator(parse_size), AfterValidator(_above_zero), PlainSerializer(format_size)]
 Name = Annotated[str, AfterValidator(_name)]
 Text = Annotated[str, AfterValidator(_text)]
+Reference = Annotated[str, AfterValidator(parse_reference)]
 Line = Annotated[str, AfterValidator(_line)]
 Lines = tuple[Line, ...]
 SomeLines = Annotated[tuple[Line, ...], Field(min_length=1)]

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import UTC, datetime
 
+import yaml
 from django import template
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
+from approvals.cards import STANDINGS
+from approvals.entry_words import ENTRIES
 from approvals.legible import Piece, pieces
+from approvals.states import Status
 
 register = template.Library()
 
@@ -21,6 +26,8 @@ def shown(found: Iterable[Piece]) -> SafeString:
 
 
 def _piece(piece: Piece) -> str | SafeString:
+    if piece.hit:
+        return format_html('<mark class="hit">{}</mark>', _piece(replace(piece, hit=False)))
     if piece.kind == "plain":
         return piece.text
     if piece.note:
@@ -32,6 +39,30 @@ def _piece(piece: Piece) -> str | SafeString:
 def legible(text: object) -> SafeString:
     """Render text of somebody outside so that nothing in it is invisible or pretends to be something else."""
     return shown(pieces(str(text)))
+
+
+@register.filter
+def label_of(status: str) -> str:
+    """Return what a status is called on pages."""
+    return STANDINGS[Status(status)][1]
+
+
+@register.filter
+def filter_name(name: str) -> str:
+    """Return what a filter of the inbox is called."""
+    return "search" if name == "q" else name
+
+
+@register.filter
+def entry_in_words(kind: str) -> str:
+    """Return what an entry of the record means."""
+    return ENTRIES.get(kind, ("", kind))[1]
+
+
+@register.filter
+def tone_of_entry(kind: str) -> str:
+    """Return how an entry of the record looks."""
+    return ENTRIES.get(kind, ("", kind))[0]
 
 
 @register.filter
@@ -62,3 +93,9 @@ def duration(seconds: float) -> str:
     if hours:
         return f"{hours} h {minutes} min" if minutes else f"{hours} h"
     return f"{minutes} min" if minutes else f"{rest} s"
+
+
+@register.filter
+def rule_text(rule: object) -> str:
+    """Return a rule's body as it stands in holdgate.yaml."""
+    return yaml.safe_dump([rule], sort_keys=False, allow_unicode=True, width=100)

@@ -40,10 +40,11 @@ _PASSING = frozenset({"shutting_down", "record_unavailable", "policy_unavailable
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """The tool's own answer: what to print, and whether the tool calls it an error."""
+    """The tool's own answer: what to print, whether it is an error, and the whole result where there is one."""
 
     text: str
     is_error: bool = False
+    result: Mapping[str, Any] | None = None
 
     @property
     def exit_code(self) -> int:
@@ -57,6 +58,7 @@ class Refused:
     reason: str
     executed: str
     message: str
+    call_id: str = ""
     approval: str = ""
     url: str = ""
     retry_after: float | None = None
@@ -108,7 +110,7 @@ def read_message(message: Mapping[str, Any]) -> Answered | Refused:
             return refused
     if result.get("resultType", "complete") != "complete":
         return Answered("The tool asks for input, which a command line cannot give.", is_error=True)
-    return Answered(_text(result), is_error=result.get("isError") is True)
+    return Answered(_text(result), is_error=result.get("isError") is True, result=result)
 
 
 def read_refusal(fields: Mapping[str, Any]) -> Refused | None:
@@ -125,6 +127,7 @@ def read_refusal(fields: Mapping[str, Any]) -> Refused | None:
         reason=reason,
         executed=executed,
         message=str(fields.get("message") or reason),
+        call_id=str(fields.get("call_id") or ""),
         approval=str(approval.get("id") or ""),
         url=str(fields.get("url") or approval.get("url") or ""),
         retry_after=float(seconds) if isinstance(seconds, int | float) and 0 <= seconds < 86400 else None,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import re
 import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -10,15 +11,17 @@ from typing import Any, TextIO
 
 # On a terminal a sign of life every ten seconds is calm; in a job's log once a minute is.
 LOG_SECONDS = 60.0
+# How a sign of life names the request that the call waits for.
+_APPROVAL = re.compile(r"approval ([0-9A-Za-z-]{1,64})")
 
 
 @dataclass(slots=True)
 class Watcher:
-    """Prints to `out`. `look` returns the open approval as the API shows it, or None."""
+    """Prints to `out`. `look` returns the open approval of this id as the API shows it, or None."""
 
     out: TextIO
     now: Callable[[], float]
-    look: Callable[[], Mapping[str, Any] | None]
+    look: Callable[[str], Mapping[str, Any] | None]
     _told: str = ""
     _last: float | None = None
 
@@ -34,7 +37,8 @@ class Watcher:
         if self._last is not None and now - self._last < calm:
             return
         self._last = now
-        approval = self.look()
+        named = _APPROVAL.search(message)
+        approval = self.look(named[1]) if named else None
         if approval is None:
             self.say(message or "The call is under way.")
             return
@@ -59,6 +63,8 @@ def held_lines(approval: Mapping[str, Any]) -> list[str]:
 def _who(require: Any) -> str:
     if not isinstance(require, Mapping):
         return ""
+    if isinstance(each := require.get("each"), list):  # several rules hold the call
+        return "; and ".join(filter(None, map(_who, each)))
     for form, joint in (("any_of", " or "), ("all_of", " and ")):
         places = require.get(form)
         if isinstance(places, list):

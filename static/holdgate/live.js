@@ -38,20 +38,35 @@ function tick() {
   }
   for (const bar of document.querySelectorAll("progress[data-until]")) {
     bar.value = Math.max(0, (Date.parse(bar.dataset.until) - now) / 1000);
+    bar.classList.toggle("soon", bar.value < 120);
   }
 }
 
 /* Regions */
 
-function exchange(old, fresh) {
-  for (const typed of old.querySelectorAll("textarea[id]")) {
-    const again = fresh.querySelector(`#${typed.id}`);
-    if (again) again.value = typed.value;
+/* What a person wrote, chose or opened stays as it is when the region around it is exchanged. */
+function keep(old, fresh) {
+  for (const mine of old.querySelectorAll("textarea[id], input[id], details[id]")) {
+    const again = fresh.querySelector(`[id="${CSS.escape(mine.id)}"]`);
+    if (!again) continue;
+    if (mine.matches("details")) again.open = mine.open;
+    else if (mine.matches("[type=checkbox], [type=radio]")) again.checked = mine.checked;
+    else again.value = mine.value;
   }
-  const focused = document.activeElement && old.contains(document.activeElement) && document.activeElement.id;
+}
+
+function exchange(old, fresh) {
+  keep(old, fresh);
+  const active = document.activeElement;
+  const focused = active && old.contains(active) && active.id;
+  const caret = active?.matches?.("textarea") ? [active.selectionStart, active.selectionEnd] : null;
   fresh.classList.add("fresh");
   old.replaceWith(fresh);
-  if (focused) document.getElementById(focused)?.focus({ preventScroll: true });
+  if (focused) {
+    const again = document.getElementById(focused);
+    again?.focus({ preventScroll: true });
+    if (caret) again?.setSelectionRange?.(...caret);
+  }
   if (fresh.dataset.say) announce(fresh.dataset.say);
 }
 
@@ -114,18 +129,16 @@ let wait = 1_000;
 
 function connect() {
   const scheme = location.protocol === "https:" ? "wss:" : "ws:";
-  const socket = new WebSocket(`${scheme}//${location.host}/ws/inbox/`);
+  const about = document.querySelector("[data-about]")?.dataset.about;
+  const only = about ? `?about=${encodeURIComponent(about)}` : "";
+  const socket = new WebSocket(`${scheme}//${location.host}/ws/inbox/${only}`);
   socket.onopen = () => {
     wait = 1_000;
     offline.hidden = true;
     document.documentElement.dataset.socket = "open";
     soon(); // whatever happened while nobody listened
   };
-  socket.onmessage = (message) => {
-    const about = document.querySelector("[data-about]")?.dataset.about;
-    const { id } = JSON.parse(message.data);
-    if (!about || about.split(" ").includes(id)) soon();
-  };
+  socket.onmessage = soon; // it says that something changed, not what
   socket.onclose = () => {
     document.documentElement.dataset.socket = "closed";
     offline.hidden = wait < 4_000;
@@ -142,7 +155,16 @@ const KEYS = {
   a: () => point("approve", "Press Enter to approve."),
   d: () => point("comment", "Say why, then press the Deny button."),
   i: () => location.assign("/"),
+  x: () => document.activeElement.closest(".item")?.querySelector("input[type=checkbox]")?.click(),
+  "/": search,
 };
+
+function search() {
+  const box = document.getElementById("q");
+  if (!box) return;
+  box.closest("details").open = true;
+  box.focus();
+}
 
 function step(by) {
   const cards = [...document.querySelectorAll(".card")];
@@ -159,11 +181,31 @@ function point(id, text) {
 }
 
 document.addEventListener("keydown", (event) => {
-  const typing = event.target.closest("input, textarea, select, [contenteditable]");
-  if (typing || event.ctrlKey || event.metaKey || event.altKey || !(event.key in KEYS)) return;
+  const typing = event.target.closest("input:not([type=checkbox]), textarea, select, [contenteditable]");
+  if (keysOff() || typing || event.ctrlKey || event.metaKey || event.altKey || !(event.key in KEYS)) return;
   event.preventDefault();
   KEYS[event.key]();
 });
+
+/* Single keys are in the way of who speaks to the computer, so they can be switched off. */
+function keysOff() {
+  return localStorage.getItem("holdgate-keys") === "off";
+}
+
+function offerKeys() {
+  const said = document.querySelector(".keys");
+  if (!said) return;
+  const button = document.createElement("button");
+  button.type = "button";
+  button.className = "link small";
+  const show = () => (button.textContent = keysOff() ? "Switch keys on" : "Switch keys off");
+  button.addEventListener("click", () => {
+    localStorage.setItem("holdgate-keys", keysOff() ? "on" : "off");
+    show();
+  });
+  show();
+  said.append(" ", button);
+}
 
 /* A second click on a form that is on its way changes nothing, but worries people. */
 document.addEventListener("submit", (event) => {
@@ -175,11 +217,13 @@ window.addEventListener("pageshow", () => {
   for (const form of document.forms) delete form.dataset.sent;
 });
 
+guard();
+offerKeys();
+tick();
+setInterval(tick, 1_000);
+
 if (document.querySelector("[data-live]")) {
   connect();
-  guard();
   badge();
-  tick();
-  setInterval(tick, 1_000);
   setInterval(() => document.documentElement.dataset.socket !== "open" && refresh(), POLL_MS);
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +10,25 @@ import pytest
 from django.db.models import F
 from django.test import Client
 
-from approvals import services
+from approvals import services, timers
 from approvals.models import ApprovalRequest
-from approvals.runtime import Runtime
+from approvals.runtime import Runtime, runtime
 from approvals.states import Status
-from tests.held import HENRY, ISS, SQL, anonymous, bearer, browser, caller, held, house, publish_with_keys
+from tests.engine import pass_time
+from tests.held import (
+    HENRY,
+    ISS,
+    RULES,
+    SQL,
+    anonymous,
+    bearer,
+    browser,
+    caller,
+    held,
+    house,
+    publish_policy,
+    publish_with_keys,
+)
 from tests.issuer import FakeIssuer
 from tests.people import AGENT, ALICE, BOB, CAROL, CI, CONNECTION, DAVE, EVE, GRACE
 
@@ -43,19 +58,42 @@ def test_an_approval_has_the_agreed_shape() -> None:
         "method": "tools/call",
         "tool": "query",
         "arguments": {"sql": SQL, "dry_run": False},
+        "hidden": [],
         "reason": "ticket 7",
         "requester": {"iss": ISS, "sub": "henry", "kind": "person", "display": "Henry Hale", "person": None},
         "rule": "writes-need-a-dba",
         "require": {"any_of": [{"groups": ["dba"], "count": 1}]},
+        "escalate": [],
         "votes": [],
         "created_at": request.created_at.isoformat().replace("+00:00", "Z"),
         "expires_at": request.expires_at.isoformat().replace("+00:00", "Z"),
         "decided_at": None,
+        "revoked": None,
+        "approved_through": None,
+        "break_glass": None,
         "call_id": request.call_id,
         "url": f"/approvals/{request.pk}/",
         "version": 1,
         "executed": "false",
+        "grant": None,
     }
+
+
+def test_an_approval_says_who_will_be_able_to_decide_too_and_when() -> None:
+    rule = {**RULES[0], "approval": {**RULES[0]["approval"], "escalate": [{"after": "4m", "add_groups": ["security"]}]}}
+    publish_policy(rules=[rule])
+    request = held()
+
+    before = browser(ALICE).get(url(request)).json()
+
+    at = (request.created_at + timedelta(minutes=4)).isoformat().replace("+00:00", "Z")
+    assert before["escalate"] == [{"at": at, "add_groups": ["security"]}]
+    pass_time(request, minutes=5)
+    timers.run_due(runtime())
+    after = browser(CAROL).get(url(request)).json()
+    assert after["escalate"] == []
+    assert after["require"] == {"any_of": [{"groups": ["dba", "security"], "count": 1}]}
+    assert after["version"] == before["version"] + 1
 
 
 def test_a_decision_answers_with_the_approval_as_it_now_is() -> None:
@@ -151,6 +189,36 @@ def test_the_requester_may_withdraw_and_nobody_else() -> None:
 
     assert (refused.status_code, done.status_code, late.status_code) == (403, 200, 409)
     assert (done.json()["status"], late.json()["status"]) == ("cancelled", "cancelled")
+
+
+def test_an_approval_is_revoked_by_who_gave_it_and_says_by_whom_and_why() -> None:
+    request = held()
+    decide(browser(ALICE), request)
+
+    def revoke(client: Client, **body: str) -> Any:
+        return client.post(url(request, "revoke/"), body, content_type="application/json")
+
+    refused, done, late = revoke(browser(HENRY)), revoke(browser(ALICE), comment="wrong day"), revoke(browser(ALICE))
+
+    assert (refused.status_code, done.status_code, late.status_code) == (403, 200, 409)
+    assert done.json()["status"] == "revoked"
+    assert (done.json()["revoked"]["display"], done.json()["revoked"]["comment"]) == ("Alice Ames", "wrong day")
+    assert revoke(browser(EVE)).status_code == 404
+
+
+def test_the_requester_nudges_and_hears_when_that_is_too_soon() -> None:
+    request = held()
+
+    soon = browser(HENRY).post(url(request, "nudge/"))
+    pass_time(request, minutes=6)
+    refused = browser(ALICE).post(url(request, "nudge/"))
+    done = browser(HENRY).post(url(request, "nudge/"))
+    decide(browser(ALICE), request)
+    late = browser(HENRY).post(url(request, "nudge/"))
+
+    assert (soon.status_code, soon.json()["reason"]) == (429, "rate_limited")
+    assert 290 <= int(soon.headers["Retry-After"]) == soon.json()["retry_after"] <= 300
+    assert (refused.status_code, done.status_code, late.status_code) == (403, 200, 409)
 
 
 def test_a_list_is_newest_first_and_goes_on_where_the_cursor_says() -> None:
@@ -261,3 +329,71 @@ def test_who_may_do_what(human: Any, expected: list[int], shown: bool | None, ho
         assert {row["id"] for row in listed.json()["results"]} == {request.pk, other.pk}
     elif human:
         assert listed.json()["results"] == []
+
+
+def remembering(**remember: Any) -> list[dict[str, Any]]:
+    """Return the rules with something to remember."""
+    caps = {"scopes": ["same_arguments", "same_tool"], "max_age": "1h", "max_uses": 5, **remember}
+    first = {**RULES[0], "approval": {**RULES[0]["approval"], "remember": caps}}
+    return [first, RULES[1]]
+
+
+def test_a_decision_may_be_remembered_and_taken_back() -> None:
+    publish_policy(rules=remembering())
+    alice, request = browser(ALICE), held()
+
+    answer = decide(alice, request, remember={"scope": "same_tool", "max_age": "10m", "max_uses": 2})
+
+    assert answer.status_code == 200
+    again = held(sql="DELETE FROM b")
+    (grant,) = browser(HENRY).get("/api/v1/grants/").json()["results"]
+    assert grant["sentence"] == "For 10 minutes, up to 2 times: every call of the same tool, whatever its arguments"
+    assert (grant["standing"], grant["uses"], grant["granted_by"]) == ("active", 1, [f"{ISS}|alice"])
+    assert (grant["approval"], grant["requester"]) == (request.pk, f"{ISS}|henry")
+    assert alice.get(url(again)).json()["grant"] == grant["id"]
+
+    revoke = f"/api/v1/grants/{grant['id']}/revoke/"
+    assert browser(CAROL).post(revoke).status_code == 404
+    assert browser(GRACE).post(revoke).status_code == 403
+    for _ in range(2):
+        answer = alice.post(revoke)
+        assert (answer.status_code, answer.json()["standing"]) == (200, "revoked")
+    assert alice.get(url(again)).json()["status"] == "revoked"
+
+
+@pytest.mark.parametrize(
+    "remember",
+    [
+        {"scope": "same_tool", "max_age": "2h"},
+        {"scope": "same_tool", "max_uses": 6},
+        {"scope": "everything"},
+        {"scope": "same_tool", "max_age": "soon"},
+        {"scope": "same_tool", "max_use": 1},
+        {"max_uses": 1},
+        "same_tool",
+    ],
+)
+def test_what_is_wider_than_the_rule_or_unknown_is_refused_and_no_vote_is_counted(remember: Any) -> None:
+    publish_policy(rules=remembering())
+    request = held()
+
+    answer = decide(browser(ALICE), request, remember=remember)
+
+    assert answer.status_code == 400, answer.json()
+    request.refresh_from_db()
+    assert (request.status, request.votes.count()) == ("pending", 0)
+
+
+def test_grants_are_listed_to_those_who_see_their_requests() -> None:
+    publish_policy(rules=remembering())
+    decide(browser(ALICE), held(), remember={"scope": "same_arguments"})
+
+    def seen(client: Client, query: str = "") -> int:
+        return len(client.get(f"/api/v1/grants/{query}").json()["results"])
+
+    assert [seen(browser(one)) for one in (ALICE, BOB, HENRY, DAVE, GRACE)] == [1] * 5
+    assert [seen(browser(one)) for one in (CAROL, EVE)] == [0, 0]
+    assert seen(browser(ALICE), f"?connection={CONNECTION}&caller=henry") == 1
+    assert seen(browser(ALICE), "?connection=elsewhere") == 0
+    assert browser(ALICE).get("/api/v1/grants/?who=me").status_code == 400
+    assert anonymous().get("/api/v1/grants/").status_code == 401

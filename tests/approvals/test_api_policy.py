@@ -45,6 +45,7 @@ def test_a_new_document_is_in_force_at_once_and_changes_the_drafts_too(house: Ru
     assert answer.json() == {
         "revision": 2,
         "changed": ["rule writes added", "rule writes-need-a-dba removed"],
+        "loosened": ["rules.writes-need-a-dba: is removed"],
     }
     assert {rule.name for rule in house.policies.current.policy.config.rules} == {"writes", "drops-need-two"}
     assert ConfigItem.objects.filter(kind="rules", enabled=True, name="writes").exists()
@@ -53,7 +54,7 @@ def test_a_new_document_is_in_force_at_once_and_changes_the_drafts_too(house: Ru
 def test_what_was_read_goes_back_unchanged(house: Runtime) -> None:
     text = browser(DAVE).get(POLICY).content.decode()
 
-    assert put(text, content_type="application/json").json() == {"revision": 1, "changed": []}
+    assert put(text, content_type="application/json").json() == {"revision": 1, "changed": [], "loosened": []}
 
 
 def test_a_document_with_problems_changes_nothing_and_names_all_of_them(house: Runtime) -> None:

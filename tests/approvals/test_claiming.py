@@ -263,6 +263,15 @@ def test_a_call_that_was_interrupted_does_not_give_its_key_back(engine: Runtime)
     assert take(engine, "second") == keyed.Interrupted("first")
 
 
+@pytest.mark.promise("nothing-lost")
+def test_an_answer_that_comes_after_the_call_was_given_up_is_not_kept_for_its_key(engine: Runtime) -> None:
+    take(engine, "first")
+    engine.journal.append_now(Event(kind="call.unknown", call_id="first"))
+    keyed.keep(SCOPE, "first", b'{"ok": true}')
+    keyed.release(SCOPE, "first")
+    assert take(engine, "second") == keyed.Interrupted("first")
+
+
 def test_a_key_is_forgotten_after_a_day(engine: Runtime) -> None:
     take(engine, "first")
     KeyedCall.objects.update(created_at=database_now() - keyed.KEPT + timedelta(minutes=1))

@@ -25,7 +25,14 @@ PLACES = st.lists(
 )
 APPROVALS = st.fixed_dictionaries(
     {"require": st.one_of(PLACES.map(lambda p: {"any_of": p}), PLACES.map(lambda p: {"all_of": p}))},
-    optional={"expires_after": SECONDS, "collect_within": SECONDS, "reason": st.just("required")},
+    optional={
+        "expires_after": SECONDS,
+        "collect_within": SECONDS,
+        "reason": st.just("required"),
+        "remember": st.fixed_dictionaries(
+            {"scopes": st.permutations(["same_tool", "same_arguments"])}, optional={"max_age": SECONDS}
+        ),
+    },
 )
 CONDITIONS = st.one_of(
     st.fixed_dictionaries({"path": st.just("a[*].**.b"), "equals": WORDS}),
@@ -80,7 +87,7 @@ def test_the_whole_language_survives_the_way_to_text_and_back() -> None:
     assert document_digest(again) == document_digest(config)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(CONFIGS)
 def test_any_configuration_survives_the_way_to_text_and_back(data: dict[str, object]) -> None:
     config = Config.model_validate(data)

@@ -53,6 +53,44 @@ def line_of(text: str, piece: str) -> int:
     return next(number for number, line in enumerate(text.splitlines(), 1) if piece in line)
 
 
+HELD = """\
+  - name: held
+    action: hold
+    match: {tools: ["*"]}
+    approval:
+      require: {any_of: [{groups: [dba]}]}
+      expires_after: 10m
+"""
+
+
+@pytest.mark.parametrize(
+    ("line", "key", "reason"),
+    [
+        ("remind_after: 10m", "remind_after", "must be shorter than expires_after"),
+        ("remind_after: soon", "remind_after", "must be a duration such as 45s, 30m, 1h or 1d"),
+        ("escalate: []", "escalate", "must not be empty"),
+        ("escalate: [{after: 5m}]", "escalate[0].add_groups", "is required"),
+        ("escalate: [{after: 0s, add_groups: [dba]}]", "escalate[0].after", "must be more than zero"),
+        ("escalate: [{after: 10m, add_groups: [dba]}]", "escalate[0].after", "must be shorter than expires_after"),
+        (
+            "escalate: [{after: 5m, add_groups: [dba]}, {after: 5m, add_groups: [dba]}]",
+            "escalate[1].after",
+            "must come after the step before it",
+        ),
+        ("escalate: [{after: 5m, add_groups: [dbas]}]", "escalate[0].add_groups[0]", "unknown group `dbas`"),
+        ("escalate: [{after: 5m, add_groups: [dba, dba]}]", "escalate[0].add_groups", "names the same group twice"),
+        (
+            "escalate: [{after: 5m, add_groups: [github/dba]}]",
+            "escalate[0].add_groups[0]",
+            "`github/dba`: issuer github has no login: true, so its groups cannot decide",
+        ),
+    ],
+)
+def test_what_reminds_and_escalates_must_be_able_to_happen(line: str, key: str, reason: str) -> None:
+    found = only(f"{GOOD}{HELD}      {line}\n")
+    assert (found.key, found.reason) == (f"rules.held.approval.{key}", reason)
+
+
 def test_what_the_contract_calls_defaults_are_the_defaults() -> None:
     config = load(
         changed(
@@ -92,7 +130,11 @@ WRONG = [
     ("path: sql", "path: a..b", f"{ARGUMENT}.path", "is not a path"),
     (", matches: drop", "", ARGUMENT, "exactly one of"),
     ("matches: drop", "matches: a, equals: b", ARGUMENT, "exactly one of"),
-    ("matches: drop", "sql_kind: [ddl]", f"{ARGUMENT}.sql_kind", "not available"),
+    ("matches: drop", "sql_kind: [drop]", f"{ARGUMENT}.sql_kind[0]", "must be read, write"),
+    ("matches: drop", "contains: [emails]", f"{ARGUMENT}.contains[0]", "is no detector"),
+    ("matches: drop", "in_cidr: [10.0.0.1/8]", f"{ARGUMENT}.in_cidr[0]", "is no network"),
+    ("matches: drop", "inside: [srv]", f"{ARGUMENT}.inside[0]", "absolute path"),
+    ("matches: drop", "longer_than: many", f"{ARGUMENT}.longer_than", "whole number"),
     ("matches: drop", "exists: false", f"{ARGUMENT}.exists", "takes only true"),
     ("matches: drop", "gt: lots", f"{ARGUMENT}.gt", "must be a number"),
     ("action: deny", "action: hold", "rules.never-drop.approval", "is required where action is hold"),
@@ -104,6 +146,15 @@ WRONG = [
     (MATCH, "{methods: [prompts/get], tools: [x]}", "rules.never-drop.match.tools", "never holds"),
     ("audiences: [holdgate]", "algorithms: [HS256]", "issuers.corp.algorithms[0]", "must be RS256"),
     ("name: github", "name: corp", "issuers.corp.name", "stands twice"),
+    ("login: true", "login: true, account_claims: {uid: github}", "issuers.corp.account_claims.uid", "whose end is *"),
+    (
+        "login: true",
+        "login: true, account_claims: {u: 'slack:T/*x'}",
+        "issuers.corp.account_claims.u",
+        "whose end is *",
+    ),
+    ("login: true", "login: true, account_claims: {u: 'https://x|a*'}", "issuers.corp.account_claims.u", "end is *"),
+    ("login: true", "account_claims: {u: 'slack:T/*'}", "issuers.corp.account_claims", "login: true"),
     ("owned_by: [dba]", "owned_by: [nobody]", "issuers.github.owned_by[0]", "unknown local group"),
     ("Alice@example.com", "Alice", "groups.dba.members[0]", "e-mail address or iss|sub"),
 ]
@@ -117,7 +168,9 @@ WRONG_CONNECTION = [
     ("mode: observe", "observe_until", "required"),
     ("mode: observe\n    observe_until: soon", "observe_until", "must be a date"),
     ("labels: [prod]", "labels", "a mapping"),
-    ("transport: stdio", "transport", "stdio is not"),
+    ("transport: agent", "transport", "agent is not"),
+    ("command: [x]", "command", "not for transport http"),
+    ("shared: true", "shared", "not for transport http"),
 ]
 
 
@@ -199,6 +252,47 @@ def test_an_unknown_detector_is_an_error_with_its_line() -> None:
     found = only(text)
     assert (found.line, found.key) == (line_of(text, "credit_cart"), "masking.cards.detectors[1]")
     assert "credit_cart" in found.reason
+
+
+OWN = "detectors: [{name: employee, pattern: 'EMP-[0-9]{6}'}]\n"
+
+
+def test_a_detector_of_ones_own_may_be_named_where_others_may() -> None:
+    masking = "masking: [{name: m, detectors: [employee, email]}]\n"
+    config = load(changed("matches: drop", "contains: [employee]") + OWN + masking)
+    assert [one.name for one in config.own_detectors] == ["employee"]
+    load(changed("matches: drop", "contains: employee") + OWN)
+    unknown = only(changed("matches: drop", "contains: [employees]") + OWN)
+    assert "`employees` is no detector; there are api_key," in unknown.reason
+    assert " employee, " in unknown.reason
+    unless = "unless: [{arguments: [{path: sql, contains_not: [nose]}]}]"
+    found = only(changed("action: deny", "action: deny\n    " + unless))
+    assert found.key == "rules.never-drop.unless[0].arguments[0].contains_not[0]"
+
+
+@pytest.mark.parametrize(
+    ("detector", "key", "reason"),
+    [
+        ("{name: x, pattern: '(?<=a)b'}", "x.pattern", "is not a pattern that RE2 accepts: invalid perl operator"),
+        ("{name: x, pattern: 'a*'}", "x.pattern", "matches the empty text"),
+        ("{name: x, pattern: '\\pL{20}'}", "x.pattern", "too expensive"),
+        ("{name: iban, pattern: a}", "iban.pattern", "comes with the gateway"),
+        ("{name: Mine, pattern: a}", "Mine.name", "is not a name"),
+        ("{name: x, pattern: a, checksum: crc}", "x.checksum", "must be luhn, mod97"),
+        ("{name: x, pattern: a, names: ['--']}", "x.names[0]", "needs a letter"),
+        ("{name: x}", "x.pattern", "is required"),
+        ("{name: x, pattern: a}, {name: x, pattern: b}", "x.name", "stands twice"),
+    ],
+)
+def test_a_detector_that_cannot_be_used_is_refused_with_the_reason(detector: str, key: str, reason: str) -> None:
+    found = only(GOOD + f"detectors: [{detector}]\n")
+    assert found.key == f"detectors.{key}"
+    assert reason in found.reason
+
+
+def test_there_are_at_most_fifty_detectors_of_ones_own() -> None:
+    many = ", ".join(f"{{name: x{number}, pattern: a}}" for number in range(51))
+    assert only(GOOD + f"detectors: [{many}]\n").reason == "has too many entries"
 
 
 def test_a_masking_rule_that_hides_nothing_is_refused() -> None:

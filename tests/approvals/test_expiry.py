@@ -9,13 +9,12 @@ from typing import Any
 
 import pytest
 
-from approvals import services
 from approvals.database import database_now
 from approvals.models import ApprovalRequest
 from approvals.runtime import Runtime
-from approvals.services import SWEEP_BATCH, run_due
 from approvals.states import Status
 from approvals.tasks import run_due as task
+from approvals.timers import SWEEP_BATCH, run_due
 from sessions.models import Entry
 from tests.engine import (
     another_process,
@@ -164,4 +163,4 @@ def test_the_task_of_the_worker_sweeps(engine: Runtime) -> None:
     pass_time(row, hours=1)
     assert task() == 1
     assert status(row) == Status.EXPIRED
-    assert services.run_due(engine) == 0
+    assert run_due(engine) == 0

@@ -9,8 +9,8 @@ import pytest
 from approvals.holding import deliver, detach, undeliver
 from approvals.models import ApprovalRequest
 from approvals.runtime import Runtime
-from approvals.services import run_due
 from approvals.states import Status
+from approvals.timers import run_due
 from sessions.models import GatewayProcess
 from tests.engine import (
     another_process,

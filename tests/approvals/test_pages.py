@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import json
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.test import Client
 
-from approvals import keys
+from approvals import keys, timers
 from approvals.models import ApprovalRequest
-from approvals.runtime import Runtime
-from sessions.events import Event, Payload
-from sessions.models import Entry, RecordedSession
-from tests.held import HENRY, anonymous, browser, caller, held, house, publish_policy
+from approvals.runtime import Runtime, runtime
+from approvals.seen import view_digest
+from sessions.leaf import decode
+from sessions.models import Entry
+from tests.engine import pass_time
+from tests.held import HENRY, RULES, anonymous, browser, caller, held, house, publish_policy, recorded
 from tests.people import ALICE, BOB, CAROL, DAVE, EVE, GRACE
 
 __all__ = ["house"]
@@ -25,7 +27,7 @@ def detail(client: Client, request: ApprovalRequest) -> str:
 
 
 def post(client: Client, request: ApprovalRequest, decision: str, **fields: Any) -> Any:
-    form = {"decision": decision, "version": request.version, **fields}
+    form = {"decision": decision, "version": request.version, "view": view_digest(request), **fields}
     return client.post(f"/approvals/{request.pk}/decide/", form, follow=True)
 
 
@@ -51,6 +53,25 @@ def test_a_hold_that_nobody_could_decide_is_told_to_those_who_can_change_it() ->
 
     assert "rule writes-need-a-dba: fewer people are known" in browser(DAVE).get("/").content.decode()
     assert "fewer people" not in browser(EVE).get("/").content.decode()
+
+
+def test_a_page_says_who_will_join_and_from_when_on_and_then_who_did() -> None:
+    rule = {**RULES[0], "approval": {**RULES[0]["approval"], "escalate": [{"after": "4m", "add_groups": ["security"]}]}}
+    publish_policy(rules=[rule])
+    request = held()
+
+    page = " ".join(detail(browser(ALICE), request).split())
+
+    joins = request.created_at + timedelta(minutes=4)
+    assert f'datetime="{joins.isoformat(timespec="seconds")}"' in page
+    assert "on <strong>security</strong> may decide too." in page
+    assert browser(CAROL).get(f"/approvals/{request.pk}/").status_code == 404
+    pass_time(request, minutes=5)
+    timers.run_due(runtime())
+    page = " ".join(detail(browser(CAROL), request).split())
+    assert "may decide too" not in page
+    assert "from <strong>dba or security</strong>" in page
+    assert 'id="approve"' in page
 
 
 def test_what_one_has_approved_leaves_the_inbox() -> None:
@@ -144,6 +165,47 @@ def test_a_decision_on_what_has_changed_is_asked_for_again() -> None:
     assert request.status == "pending"
 
 
+def test_what_was_approved_is_what_was_shown() -> None:
+    request = held()
+    shown = view_digest(request)
+
+    post(browser(ALICE), request, "approve")
+
+    entry = Entry.objects.get(kind="approval.voted")
+    assert request.votes.get().view == shown
+    assert decode(bytes(entry.leaf)).facts["view"] == shown
+
+
+@pytest.mark.parametrize(
+    "moved",
+    [{"arguments": '{"sql": "DELETE FROM b"}'}, {"arguments": ""}, {"terms": None}, {"requester_display": "Ann"}],
+    ids=["arguments", "erased", "who-decides", "asker"],
+)
+def test_what_has_moved_since_it_was_shown_is_not_approved(moved: dict[str, Any]) -> None:
+    request = held()
+    wider = {"any_of": [{"groups": ["dba", "security"], "count": 1}]}
+    changed = {"terms": {**request.terms, "require": wider}} if "terms" in moved else moved
+    ApprovalRequest.objects.update(**changed)
+
+    answer = post(browser(ALICE), request, "approve")
+
+    assert "Something changed while you looked at it." in answer.content.decode()
+    request.refresh_from_db()
+    assert request.status == "pending"
+
+
+def test_an_approval_says_what_was_shown_and_a_denial_counts_without_it() -> None:
+    request = held()
+    url = f"/approvals/{request.pk}/decide/"
+
+    browser(ALICE).post(url, {"decision": "approve", "version": request.version})
+    assert not request.votes.exists()
+    browser(ALICE).post(url, {"decision": "deny", "comment": "no"})
+
+    request.refresh_from_db()
+    assert request.status == "denied"
+
+
 def test_a_late_decision_is_told_kindly() -> None:
     request = held()
     post(browser(BOB), request, "deny", comment="no")
@@ -165,6 +227,50 @@ def test_the_requester_sees_no_button_but_to_withdraw() -> None:
     assert 'value="approve"' not in page
     assert refused.status_code == 403
     assert "The request is withdrawn." in withdrawn.content.decode()
+
+
+def test_the_requester_withdraws_also_what_is_approved_and_not_run() -> None:
+    request = held()
+    post(browser(ALICE), request, "approve")
+
+    assert "Withdraw my request" in detail(browser(HENRY), request)
+    answer = browser(HENRY).post(f"/approvals/{request.pk}/cancel/", follow=True)
+
+    assert "Nothing was run." in answer.content.decode()
+    assert "Withdraw my request" not in answer.content.decode()
+
+
+def test_the_requester_can_ask_people_to_look_when_some_time_has_passed() -> None:
+    request = held()
+    henry = browser(HENRY)
+
+    assert "Ask them to look" not in detail(henry, request)
+    assert "They were asked a moment ago" in nudged(henry, request)
+    pass_time(request, minutes=6)
+    assert "Ask them to look" in detail(henry, request)
+    assert "Ask them to look" not in detail(browser(ALICE), request)
+    assert "Everybody who was told of it is asked to look." in nudged(henry, request)
+    assert browser(ALICE).post(f"/approvals/{request.pk}/nudge/").status_code == 403
+
+
+def nudged(client: Client, request: ApprovalRequest) -> str:
+    return client.post(f"/approvals/{request.pk}/nudge/", follow=True).content.decode()
+
+
+def test_who_approved_takes_it_back_on_the_page_and_everybody_sees_why() -> None:
+    request = held()
+    alice = browser(ALICE)
+    assert "Take the approval back" not in detail(alice, request)
+    post(alice, request, "approve")
+
+    assert "Take the approval back" in detail(alice, request)
+    assert "Take the approval back" not in detail(browser(HENRY), request)
+    assert browser(HENRY).post(f"/approvals/{request.pk}/revoke/").status_code == 403
+    answer = alice.post(f"/approvals/{request.pk}/revoke/", {"comment": "<b>wrong day</b>"}, follow=True)
+
+    assert "The approval is taken back. Nothing was run." in answer.content.decode()
+    assert "&lt;b&gt;wrong day&lt;/b&gt;" in detail(browser(HENRY), request)
+    assert "too late" in alice.post(f"/approvals/{request.pk}/revoke/", follow=True).content.decode()
 
 
 def test_an_admin_sees_that_a_call_waits_and_not_what_it_carries() -> None:
@@ -194,23 +300,6 @@ def test_a_post_without_the_csrf_token_counts_nothing() -> None:
     request = held()
 
     assert post(browser(ALICE, enforce_csrf_checks=True), request, "approve").status_code == 403
-
-
-def recorded(house: Runtime) -> RecordedSession:
-    """Record a session of Henry's with one answered call."""
-    actor = keys.actor(caller(HENRY).key)
-    session = RecordedSession.objects.create(
-        id="s-1", actor=actor, connection="orders-db", run="nightly", started_at=held().created_at
-    )
-    for kind, payloads in (
-        ("call.intent", {"request": {"sql": "DELETE"}, "actor": {"display": "Henry Hale"}}),
-        ("call.result", {"answer": {"text": "seven rows"}}),
-    ):
-        bodies = {name: Payload(json.dumps(body).encode()) for name, body in payloads.items()}
-        house.journal.append_now(
-            Event(kind=kind, call_id="c-1", session="s-1", tool="query", actor=actor, payloads=bodies)
-        )
-    return session
 
 
 def test_a_session_is_replayed_step_by_step(house: Runtime) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from approvals.config.loader import ConfigError, load
+from approvals.config.loader import load
 from approvals.policy import (
     Allow,
     Block,
@@ -228,12 +228,6 @@ def test_a_call_that_several_rules_hold_needs_all_of_their_people() -> None:
     assert Quorum.parse(stored) == terms.require
     assert required_groups(stored) == {"dba", "security"}
     assert quorum_met(stored, [{"dba", "security"}])
-
-
-def test_a_rule_that_asks_for_a_second_factor_is_refused_and_not_quietly_ignored() -> None:
-    rule = RULES["hold"].replace("approval: {", "approval: {mfa: required, ")
-    with pytest.raises(ConfigError, match="mfa: required is not available"):
-        policy(f"[{rule}]")
 
 
 def test_the_fingerprint_tells_whether_the_same_rule_holds_unchanged() -> None:

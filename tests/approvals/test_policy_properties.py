@@ -74,7 +74,7 @@ def judged(found: tuple[Rule, ...], default: str, arguments: Any) -> Verdict:
     return Policy.compile(config).judge(call)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(RULES, DEFAULTS, JSON, st.randoms(use_true_random=False))
 def test_the_order_of_rules_means_nothing(found: tuple[Rule, ...], default: str, arguments: Any, random: Any) -> None:
     shuffled = list(found)
@@ -82,7 +82,7 @@ def test_the_order_of_rules_means_nothing(found: tuple[Rule, ...], default: str,
     assert judged(found, default, arguments) == judged(tuple(shuffled), default, arguments)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(RULES, DEFAULTS, JSON, rules("extra").filter(lambda rule: rule.action != "allow"))
 def test_one_more_rule_that_denies_or_holds_never_makes_a_call_freer_than_the_rules_did(
     found: tuple[Rule, ...], default: str, arguments: Any, extra: Rule

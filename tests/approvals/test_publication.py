@@ -17,6 +17,7 @@ from approvals.keys import actor
 from approvals.models import ConfigItem, PolicyRevision
 from approvals.publication import Policies, Published, RevisionConflict, publish
 from approvals.runtime import Runtime
+from gatewayproj import metrics
 from sessions import leaf as leaves
 from sessions.events import Event
 from sessions.journal import RecordUnavailable, RevisionMoved
@@ -70,6 +71,7 @@ def test_a_publication_is_a_revision_and_an_entry_that_says_what_changed(engine:
     entry = publications()[-1]
     assert (entry.revision, entry.digest, entry.actor) == (2, row.digest, actor("https://id|dave"))
     assert entry.facts["changed"] == ["rule/one changed"]
+    assert entry.facts["loosens"] == []
     assert Payload.objects.filter(name="document").count() == 2
 
 
@@ -209,3 +211,22 @@ def test_a_secret_that_somebody_wrote_into_a_rule_is_not_readable_in_the_record(
     loud = {"name": "loud", "action": "deny", "match": {"tools": ["x"]}, "message": "password: hunter2-hunter2"}
     put(engine, config(rules=[*RULES, loud]))
     assert not any(b"hunter2" in bytes(body) for body in Payload.objects.values_list("body", flat=True))
+
+
+def test_what_a_publication_loosens_is_in_its_entry_in_the_log_and_counted(
+    engine: Runtime, caplog: pytest.LogCaptureFixture
+) -> None:
+    def counted() -> float:
+        return metrics.registry.get_sample_value("holdgate_policy_loosened_total", {"certain": "yes"}) or 0
+
+    said, before = "rules.one: fewer people must approve (require)", counted()
+    metrics.watch_record(engine.journal)
+
+    put(engine, changed(2))
+    published = put(engine, changed(1))
+
+    assert [str(one) for one in published.loosened] == [said]
+    assert publications()[-1].facts["loosens"] == [said]
+    assert publications()[0].facts["loosens"] == []
+    assert f"revision 3 is looser than the one before: {said}" in caplog.text
+    assert counted() == before + 1

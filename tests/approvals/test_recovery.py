@@ -14,8 +14,8 @@ from approvals.holding import claim
 from approvals.models import ApprovalRequest
 from approvals.recovery import recover
 from approvals.runtime import Runtime
-from approvals.services import run_due
 from approvals.states import Status
+from approvals.timers import run_due
 from sessions import leaf as leaves
 from sessions.events import Event
 from sessions.journal import RecordUnavailable
@@ -159,6 +159,20 @@ def test_recovery_sends_nothing_and_the_repeat_is_refused_until_somebody_looked(
     assert status(row) == Status.OUTCOME_UNKNOWN
     vote(row, ALICE, "resolve", comment="Nothing arrived there.")
     assert opened(ask()).pk != row.pk
+
+
+def test_the_answer_of_a_process_that_was_taken_for_dead_is_late_and_changes_nothing(engine: Runtime) -> None:
+    with another_process() as other:
+        row = fresh()
+        vote(row, ALICE)
+        token = claimed(row, other)
+        GatewayProcess.objects.filter(id=other.journal.process_id).update(
+            heartbeat_at=database_now() - timedelta(seconds=16)
+        )
+        assert recover(engine, exclusive=False) == 1
+        assert not finished(row, token, house=other)
+    assert (status(row), row.result) == (Status.OUTCOME_UNKNOWN, None)
+    assert recorded(row)[-3:] == ["call.intent", "call.unknown", "call.late"]
 
 
 @pytest.mark.promise("fail-closed")

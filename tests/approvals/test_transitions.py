@@ -12,12 +12,15 @@ import pytest
 from django.db import DatabaseError, IntegrityError, transaction
 
 from approvals import services
+from approvals.break_glass import Breaking, break_glass, close_review
 from approvals.holding import supersede
-from approvals.models import ApprovalRequest
+from approvals.models import ApprovalRequest, Review
+from approvals.recall import nudge, revoke
 from approvals.recovery import recover
 from approvals.runtime import Runtime
 from approvals.services import move
 from approvals.states import LIVE, TERMINAL, TRANSITIONS, Status, is_allowed
+from approvals.timers import run_due
 from sessions.journal import RecordUnavailable
 from sessions.models import Entry, OpenCall
 from tests.engine import (
@@ -25,9 +28,12 @@ from tests.engine import (
     approver,
     ask,
     at,
+    bring_into_force,
     claimed,
     engine,
     finished,
+    holds,
+    one_of,
     opened,
     pass_time,
     recorded,
@@ -37,12 +43,13 @@ from tests.engine import (
     vote,
 )
 from tests.held import caller
-from tests.people import ALICE
+from tests.people import ALICE, CAROL
 
 __all__ = ["engine"]
 
 ROOT = Path(services.__file__).resolve().parent.parent
 REQUESTS = "approvals_approvalrequest"
+REVIEWS = "approvals_review"
 ENTRIES = "mcp_sessions_entry"
 
 
@@ -96,7 +103,8 @@ def test_only_one_place_of_the_product_writes_a_status() -> None:
         for path in (ROOT / package).rglob("*.py"):
             if "migrations" not in path.parts:
                 writers += [path.name for call in ast.walk(ast.parse(path.read_text())) if _writes_status(call)]
-    assert writers == ["services.py"]
+    # Proposals of a publication have a status of their own.
+    assert sorted(writers) == ["four_eyes.py", "services.py"]
 
 
 def _writes_status(node: ast.AST) -> bool:
@@ -143,10 +151,55 @@ def withdrawing(engine: Runtime) -> tuple[ApprovalRequest, Act]:
     return row, lambda: services.cancel(engine, approval_id=row.pk, caller=caller())
 
 
+def withdrawing_what_is_approved(engine: Runtime) -> tuple[ApprovalRequest, Act]:
+    row = opened(ask())
+    vote(row, ALICE)
+    return row, lambda: services.cancel(engine, approval_id=row.pk, caller=caller())
+
+
+def revoking(engine: Runtime) -> tuple[ApprovalRequest, Act]:
+    row, who = opened(ask()), approver(ALICE)
+    vote(row, who)
+    return row, lambda: revoke(engine, approval_id=row.pk, person=who, via="api")
+
+
+def nudging(engine: Runtime) -> tuple[ApprovalRequest, Act]:
+    row = opened(ask())
+    pass_time(row, minutes=6)
+    return row, lambda: nudge(engine, approval_id=row.pk, caller=caller())
+
+
+def reminding(engine: Runtime) -> tuple[ApprovalRequest, Act]:
+    row = opened(ask())
+    pass_time(row, minutes=16)
+    return row, lambda: run_due(engine)
+
+
+def escalating(engine: Runtime) -> tuple[ApprovalRequest, Act]:
+    step = [{"after": "5m", "add_groups": ["security"]}]
+    bring_into_force(rules=[holds("one", one_of("dba"), escalate=step, remind_after="0s")])
+    row = opened(ask())
+    pass_time(row, minutes=6)
+    return row, lambda: run_due(engine)
+
+
+def breaking_the_glass(engine: Runtime) -> tuple[ApprovalRequest, Act]:
+    bring_into_force(rules=[holds("one", one_of("dba", 2), break_glass={"groups": ["security"]})])
+    row, who = opened(ask()), approver(CAROL)
+    return row, lambda: break_glass(engine, row.pk, Breaking(who, "orders are down", "api"))
+
+
+def reviewing(engine: Runtime) -> tuple[ApprovalRequest, Act]:
+    row, act = breaking_the_glass(engine)
+    act()
+    who = approver(ALICE)
+    return row, lambda: close_review(engine, approval_id=row.pk, person=who, comment="fine", via="api")
+
+
 def expiring(engine: Runtime) -> tuple[ApprovalRequest, Act]:
     row = opened(ask())
     pass_time(row, hours=1)
-    return row, lambda: services.run_due(engine)
+    return row, lambda: run_due(engine)
 
 
 def voting_too_late(engine: Runtime) -> tuple[ApprovalRequest, Act]:
@@ -159,7 +212,7 @@ def lapsing(engine: Runtime) -> tuple[ApprovalRequest, Act]:
     row = opened(ask())
     vote(row, ALICE)
     pass_time(row, minutes=11)
-    return row, lambda: services.run_due(engine)
+    return row, lambda: run_due(engine)
 
 
 def superseding(engine: Runtime) -> tuple[ApprovalRequest, Act]:
@@ -199,6 +252,13 @@ CASES = {
     approving: (Status.APPROVED, ["approval.voted", "approval.approved"]),
     denying: (Status.DENIED, ["approval.voted", "approval.denied"]),
     withdrawing: (Status.CANCELLED, ["approval.cancelled"]),
+    withdrawing_what_is_approved: (Status.CANCELLED, ["approval.cancelled"]),
+    revoking: (Status.REVOKED, ["approval.revoked"]),
+    nudging: (Status.PENDING, ["approval.nudged"]),
+    reminding: (Status.PENDING, ["approval.reminded"]),
+    escalating: (Status.PENDING, ["approval.escalated"]),
+    breaking_the_glass: (Status.APPROVED, ["approval.break_glass", "approval.approved"]),
+    reviewing: (Status.APPROVED, ["approval.reviewed"]),
     expiring: (Status.EXPIRED, ["approval.expired"]),
     voting_too_late: (Status.EXPIRED, ["approval.expired"]),
     lapsing: (Status.LAPSED, ["approval.lapsed"]),
@@ -234,7 +294,7 @@ def test_without_its_entry_there_is_no_transition(case: Any, engine: Runtime) ->
 def test_without_the_transition_there_is_no_entry(case: Any, engine: Runtime) -> None:
     row, act = case(engine)
     before = _all_of(row)
-    with refusing(REQUESTS, "UPDATE"), pytest.raises(DatabaseError):
+    with refusing(REVIEWS if case is reviewing else REQUESTS, "UPDATE"), pytest.raises(DatabaseError):
         act()
     assert _all_of(row) == before
 
@@ -245,7 +305,9 @@ def _all_of(row: ApprovalRequest) -> Any:
     calls = list(OpenCall.objects.filter(call_id=row.call_id).values_list("call_id", flat=True))
     about = recorded(row)
     assert Entry.objects.count() >= len(about)
-    return row.status, row.version, row.claim, row.executed, said, calls, about
+    reviews = list(Review.objects.filter(request=row).values_list("closed_at", flat=True))
+    timers = reviews, row.reminded, row.escalated, row.nudged_at, row.next_action_at
+    return row.status, row.version, row.claim, row.executed, timers, said, calls, about
 
 
 def test_a_request_that_cannot_be_recorded_is_not_opened(engine: Runtime) -> None:

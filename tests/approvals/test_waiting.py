@@ -6,7 +6,7 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import ExitStack
 from functools import partial
 from typing import Any
@@ -226,14 +226,11 @@ def test_a_hint_from_any_thread_at_any_time_harms_nothing(engine: Runtime) -> No
 
 
 def test_pages_hear_of_every_hint(engine: Runtime) -> None:
-    heard: list[tuple[str, ...]] = []
-
-    async def listener(ids: tuple[str, ...]) -> None:
-        heard.append(ids)
+    heard: list[Iterable[str] | None] = []
 
     async def scenario(waiters: Waiting) -> None:
         row = await in_database(partial(fresh, "two"))
-        waiters.listen(listener)
+        waiters.listen(heard.append)
         await decide(row, BOB)
         with waiters.watch(row.pk, 99) as moved:
             waiters.hint([row.pk])

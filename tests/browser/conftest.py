@@ -7,12 +7,22 @@ running in the main thread, in which Django refuses the database to every test t
 from __future__ import annotations
 
 import os
+import shutil
+import socket
+import threading
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
+import uvicorn
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
+from approvals.runtime import Runtime
 from tests import services
+from tests.held import house
+
+__all__ = ["house"]
 
 DESKTOP = {"width": 1280, "height": 900}
 PHONE = {"width": 390, "height": 844}
@@ -50,3 +60,34 @@ def desktop(chromium: Browser) -> Iterator[Page]:
 def phone(chromium: Browser) -> Iterator[Page]:
     """A page of a fresh browser profile at phone width."""
     yield from _page(chromium, PHONE["width"], PHONE["height"])
+
+
+@pytest.fixture
+def gateway(house: Runtime, settings: Any) -> Iterator[str]:
+    """Serve the real application on a free port and return its address."""
+    settings.DEMO = True
+    # Each test begins with an empty database, and with nothing anchored.
+    shutil.rmtree(Path(settings.STATE_DIR) / "anchor", ignore_errors=True)
+    listener = socket.socket()
+    listener.bind(("127.0.0.1", 0))
+    listener.listen(128)
+    settings.PUBLIC_URL = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    # By its name: the module starts the record, so it is imported where the database may be used.
+    settings.ALL_IN_ONE = True
+    config = uvicorn.Config("gatewayproj.asgi:application", lifespan="on", log_config=None, timeout_graceful_shutdown=1)
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="gateway", daemon=True)
+    thread.start()
+    yield settings.PUBLIC_URL
+    server.should_exit = True
+    thread.join(timeout=20)
+    listener.close()
+
+
+@pytest.fixture
+def problems(desktop: Page) -> list[str]:
+    """What the browser itself complains about: scripts that fail, content that the policy refuses."""
+    found: list[str] = []
+    desktop.on("pageerror", lambda error: found.append(str(error)))
+    desktop.on("console", lambda message: found.append(message.text) if message.type == "error" else None)
+    return found

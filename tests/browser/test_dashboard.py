@@ -3,61 +3,14 @@
 from __future__ import annotations
 
 import os
-import socket
-import threading
-from collections.abc import Iterator
-from typing import Any
 
-import pytest
-import uvicorn
 from playwright.sync_api import Page, expect
 
-from approvals.links import make_sign_in_link
-from approvals.runtime import Runtime
-from tests.held import held, house, signed_in
-from tests.people import ALICE, BOB, Human
+from tests.browsing import live, sign_in
+from tests.held import RULES, held, house, publish_policy, voted
+from tests.people import ALICE, BOB
 
 __all__ = ["house"]
-
-
-@pytest.fixture
-def gateway(house: Runtime, settings: Any) -> Iterator[str]:
-    """Serve the real application on a free port and return its address."""
-    settings.DEMO = True
-    listener = socket.socket()
-    listener.bind(("127.0.0.1", 0))
-    listener.listen(128)
-    settings.PUBLIC_URL = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    # By its name: the module starts the record, so it is imported where the database may be used.
-    config = uvicorn.Config("gatewayproj.asgi:application", lifespan="on", log_config=None, timeout_graceful_shutdown=1)
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="gateway", daemon=True)
-    thread.start()
-    yield settings.PUBLIC_URL
-    server.should_exit = True
-    thread.join(timeout=20)
-    listener.close()
-
-
-@pytest.fixture
-def problems(desktop: Page) -> list[str]:
-    """What the browser itself complains about: scripts that fail, content that the policy refuses."""
-    found: list[str] = []
-    desktop.on("pageerror", lambda error: found.append(str(error)))
-    desktop.on("console", lambda message: found.append(message.text) if message.type == "error" else None)
-    return found
-
-
-def sign_in(page: Page, gateway: str, human: Human) -> None:
-    """Open a one-time link and press its button."""
-    page.goto(gateway + make_sign_in_link(signed_in(human)))
-    page.get_by_role("button", name=f"Continue as {human.name}").click()
-    expect(page.get_by_role("heading", name="Inbox")).to_be_visible()
-
-
-def live(page: Page) -> None:
-    """Wait until the page listens."""
-    page.wait_for_selector("html[data-socket=open]")
 
 
 def test_a_call_appears_by_itself_and_is_approved(desktop: Page, gateway: str, problems: list[str]) -> None:
@@ -112,19 +65,31 @@ def test_what_somebody_else_decided_shows_at_once(desktop: Page, phone: Page, ga
     expect(desktop.get_by_role("button", name="Approve")).to_have_count(0)
 
 
-def test_a_vote_of_another_keeps_the_comment_that_is_being_written(desktop: Page, phone: Page, gateway: str) -> None:
+def test_a_vote_of_another_keeps_what_is_being_written_chosen_and_opened(desktop: Page, gateway: str) -> None:
+    remember = {"scopes": ["same_arguments"], "max_age": "1h", "max_uses": 5}
+    alone = {"groups": ["dba"]}
+    publish_policy(
+        rules=[RULES[0], {**RULES[1], "approval": {**RULES[1]["approval"], "remember": remember, "break_glass": alone}}]
+    )
     request = held(tool="drop_table", table="a")
     sign_in(desktop, gateway, ALICE)
-    sign_in(phone, gateway, BOB)
-    for page in (desktop, phone):
-        page.goto(f"{gateway}/approvals/{request.pk}/")
+    desktop.goto(f"{gateway}/approvals/{request.pk}/")
     live(desktop)
-    desktop.get_by_label("Comment").fill("half a thought")
+    desktop.get_by_text("Emergency: approve alone").click()
+    desktop.get_by_label("Why can it not wait?").fill("It burns.")
+    desktop.locator("#remember-same_arguments").check()
+    desktop.locator("#comment").fill("half a thought")
+    desktop.keyboard.press("ArrowLeft")
 
-    phone.get_by_role("button", name="Approve").click()
+    voted(BOB, request, "approve")
 
     expect(desktop.locator(".votes")).to_contain_text("Bob Byrne")
-    expect(desktop.get_by_label("Comment")).to_have_value("half a thought")
+    expect(desktop.get_by_label("Why can it not wait?")).to_have_value("It burns.")
+    expect(desktop.get_by_label("Why can it not wait?")).to_be_visible()
+    expect(desktop.locator("#remember-same_arguments")).to_be_checked()
+    expect(desktop.locator("#comment")).to_be_focused()
+    desktop.keyboard.type("X")
+    expect(desktop.locator("#comment")).to_have_value("half a thoughXt")
 
 
 def test_the_keys_move_and_point_and_never_decide(desktop: Page, gateway: str) -> None:
@@ -143,6 +108,27 @@ def test_the_keys_move_and_point_and_never_decide(desktop: Page, gateway: str) -
     expect(desktop.locator("#approve")).to_be_focused()
     first.refresh_from_db()
     assert first.status == "pending"
+
+
+def test_the_three_forms_of_a_call_are_chosen_by_keyboard_and_change_nothing_else(desktop: Page, gateway: str) -> None:
+    voted(BOB, held(sql="DELETE FROM a\nWHERE id = 1"), "approve")
+    request = held(sql="DELETE FROM a\nWHERE id = 2")
+    sign_in(desktop, gateway, ALICE)
+    desktop.goto(f"{gateway}/approvals/{request.pk}/")
+    desktop.get_by_label("Comment").fill("half a thought")
+
+    desktop.get_by_role("radio", name="Readable").focus()
+    desktop.keyboard.press("ArrowRight")
+    expect(desktop.locator(".view-raw")).to_contain_text('{"sql":"DELETE FROM a\\nWHERE id = 2"}')
+    desktop.keyboard.press("ArrowRight")
+
+    gone = desktop.locator(".diff .gone")
+    expect(gone).to_contain_text("WHERE id = 1")
+    expect(desktop.locator(".view-raw")).to_be_hidden()
+    box = gone.bounding_box()
+    assert box is not None
+    assert box["height"] < 40  # one line
+    expect(desktop.get_by_label("Comment")).to_have_value("half a thought")
 
 
 def test_a_foreign_page_may_not_listen(desktop: Page, gateway: str) -> None:

@@ -10,6 +10,8 @@ import pytest
 
 from tests import people
 from tests.blocks import connection, one_dba, spelled_out, word_rule
+from tests.conformance import everything
+from tests.conformance.configuration import everything_config
 from tests.issuer import CLIENT_ID, CLIENT_SECRET, FakeIssuer, running_issuer
 from tests.upstream import FakeUpstream, running
 from tests.world import World, world
@@ -108,3 +110,25 @@ def here(issuer: FakeIssuer, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         made.start()
         yield made
         made.gateway.stop()
+
+
+@pytest.fixture(scope="session")
+def everything_upstream() -> Iterator[str]:
+    """The everything server of the conformance suite."""
+    with everything.running() as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def everything_gateway(
+    everything_upstream: str, issuer: FakeIssuer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[World]:
+    """A gateway before that server, with rules for tools that the suite does not call, and masking.
+
+    See `tests.conformance.configuration`.
+    """
+    text = everything_config(issuer.url, everything_upstream)
+    with world(tmp_path_factory.mktemp("everything"), issuer, {}, text) as found:
+        found.start()
+        yield found
+        found.gateway.stop()

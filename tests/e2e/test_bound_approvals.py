@@ -17,10 +17,10 @@ pytestmark = pytest.mark.promise("bound-decision")
 EXTRA = "deletes-need-security-too"
 
 
-def holds(name: str, group: str, count: int = 1) -> dict[str, Any]:
+def holds(name: str, group: str, count: int = 1, **terms: Any) -> dict[str, Any]:
     match = {"arguments": [{"path": "sql", "matches": r"(?i)\bdelete\b"}]}
     require = {"any_of": [{"groups": [group], "count": count}]}
-    return {"name": name, "action": "hold", "match": match, "approval": {"require": require}}
+    return {"name": name, "action": "hold", "match": match, "approval": {"require": require, **terms}}
 
 
 @pytest.fixture
@@ -88,3 +88,35 @@ def test_a_rule_that_now_denies_beats_the_approval(house: World) -> None:
     assert result["_meta"]["holdgate/decision"]["reason"] == "blocked"
     assert house.decide(first, "approve", CAROL).status_code in {403, 404}
     assert house.upstream.markers[mark] == 0
+
+
+EMERGENCY = holds("deletes-need-a-dba", "dba", 2, break_glass={"groups": ["security"]})
+
+
+def alone(house: World, approval: str) -> None:
+    answer = house.api(CAROL, "POST", f"approvals/{approval}/break-glass/", json={"reason": "orders are down"})
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["status"] == "approved"
+
+
+def test_a_caller_on_the_line_is_served_at_once_when_one_person_approves_alone(house: World) -> None:
+    change(house, EMERGENCY)
+    mark = marker()
+    held = house.caller(DAVE).begin("query", {"sql": "delete from orders", "marker": mark})
+    alone(house, held.approval_id)
+    assert not held.answer().is_error
+    assert house.upstream.markers[mark] == 1
+    (debt,) = house.api(CAROL, "GET", "reviews/?open=true").json()["results"]
+    assert debt["approval"] == held.approval_id
+
+
+def test_a_rule_that_denies_beats_an_emergency(house: World) -> None:
+    change(house, EMERGENCY)
+    mark = marker()
+    first = call(house, mark)["_meta"]["holdgate/approval"]["id"]
+    alone(house, first)
+    change(house, EMERGENCY, {"name": "never", "action": "deny", "match": {"tools": ["query"]}})
+    result = call(house, mark)
+    assert result["_meta"]["holdgate/decision"]["reason"] == "blocked"
+    assert house.upstream.markers[mark] == 0
+    assert house.approval(first)["break_glass"]["closed"] is None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 from collections import Counter
 from collections.abc import Iterator
@@ -11,6 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.history import leaks
 from tests.line import Answer, Line
 from tests.people import ALICE, CONNECTION, DAVE, GRACE
 from tests.stored import opened
@@ -132,14 +132,17 @@ def _plant_in_lists_and_sessions(heard: Heard) -> None:
     upstream = heard.here.upstreams["sessions"]
     described = upstream.tools[1]
     upstream.tools[1] = {**described, "description": f"Echoes. {TEXT}", "title": EMAIL}
+    heard.here.accept_tools("sessions")
     try:
         line = heard.caller("sessions").initialize()
         heard.note("list", line.ask("tools/list"))
+        heard.note("pins", heard.here.api(DAVE, "GET", "connections/sessions/tools/"))
         heard.note("in a session", line.call("echo", {"text": "x", "marker": marker()}))
         heard.secrets |= {f"upstream session {one}": one for one in upstream.live_sessions}
         heard.note("end of session", line.raw("DELETE"))
     finally:
         upstream.tools[1] = described
+        heard.here.accept_tools("sessions")
     heard.secrets["upstream credential"] = heard.here.gateway.environment["UPSTREAM_TOKEN"]
 
 
@@ -201,10 +204,5 @@ def test_the_callers_token_never_travels_upstream(heard: Heard) -> None:
 
 def _assert_clean(heard: Heard, places: Iterator[tuple[str, bytes]]) -> None:
     """Fail with all places where something planted stands: as it is, in base64, or in hex."""
-    forms = [
-        (name, form)
-        for name, value in heard.secrets.items()
-        for form in (value.encode(), base64.b64encode(value.encode())[:-4], value.encode().hex().encode())
-    ]
-    found = Counter(f"{name} in {where}" for where, content in places for name, form in forms if form in content)
+    found = Counter(leaks(heard.secrets.items(), places))
     assert not found, "\n".join(sorted(f"{what} ({count} times)" for what, count in found.items()))

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests import services
-from tests.people import CI, DAVE
+from tests.people import CI, CONNECTION, DAVE
 from tests.world import Speaker, World, marker
 
 pytestmark = pytest.mark.promise("unchanged-clients")
@@ -28,9 +28,13 @@ class Shell:
     who: Speaker = DAVE
 
     def call(self, sql: str, mark: str, *headers: str) -> dict[str, Any]:
-        """Call the tool `query` and return the result, with the HTTP status as `status`."""
-        line = self.here.caller(self.who)
-        params = {"name": "query", "arguments": {"sql": sql, "marker": mark}}
+        """Call the tool `query` and return the result."""
+        return self.ask(CONNECTION, "query", {"sql": sql, "marker": mark}, *headers)
+
+    def ask(self, connection: str, tool: str, arguments: dict[str, Any], *headers: str) -> dict[str, Any]:
+        """Call a tool of a connection and return the result."""
+        line = self.here.caller(self.who, connection)
+        params = {"name": tool, "arguments": arguments}
         body = json.dumps({"jsonrpc": "2.0", "id": "shell-1", "method": "tools/call", "params": params})
         fields = [f"Authorization: Bearer {line.token}", "Content-Type: application/json", "Accept: application/json"]
         # Read from stdin: what stands on a command line can be read by every user of the machine.
@@ -77,7 +81,7 @@ def test_an_allowed_call_is_answered_masked(here: World) -> None:
     mark = marker()
     result = Shell(here).call("select * from customers", mark)
     assert not result["isError"]
-    assert [row["email"] for row in result["structuredContent"]["rows"]] == ["[email]", "[email]"]
+    assert [row["email"] for row in result["structuredContent"]["rows"]] == ["masked@masked.invalid"] * 2
     assert here.upstream.markers[mark] == 1
 
 
@@ -141,3 +145,14 @@ def test_two_shells_that_send_one_key_get_one_execution(here: World) -> None:
     assert here.upstream.markers[mark] == 1
     assert shell.call("delete from customers", mark, key)["isError"] is False
     assert here.upstream.markers[mark] == 1
+
+
+def test_the_gateways_own_tools_are_asked_like_any_other(here: World) -> None:
+    mark, shell = marker(), Shell(here)
+    approval = shell.call("delete from customers", mark, "Prefer: wait=0")["_meta"]["holdgate/approval"]["id"]
+    waiting = here.aside(lambda: shell.ask("gateway", "wait_for_approval", {"approval_id": approval, "seconds": 50}))
+    here.approve(approval)
+    told = waiting.result(GUARD)["structuredContent"]["approval"]
+    assert (told["id"], told["status"]) == (approval, "approved")
+    assert "exactly the same call again" in told["next_step"]
+    assert here.upstream.markers[mark] == 0

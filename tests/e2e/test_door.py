@@ -103,7 +103,6 @@ def test_an_unknown_connection_and_one_without_access_look_the_same(here: World)
         here.caller(EVE).raw(content=b"{}"),
         here.caller(DAVE, "closed").raw(content=b"{}"),
         here.caller(DAVE, "no-such-connection").raw(content=b"{}"),
-        here.caller(DAVE, "gateway").raw(content=b"{}"),
     ]
 
     assert {answer.status_code for answer in answers} == {403}

@@ -91,7 +91,7 @@ def test_what_is_a_message_of_the_upstream_is_passed_on_masked(here: World, faul
     if fault == "json_error":
         assert (answer.body["error"]["code"], answer.body["error"]["message"]) == (-32603, "boom")
     else:
-        assert answer.result["structuredContent"]["rows"][0]["email"] == "[email]"
+        assert answer.result["structuredContent"]["rows"][0]["email"] == "masked@masked.invalid"
     call_id = answer.decision["call_id"]
     assert _ends(here, call_id) == ["call.result"]
     assert here.call_document(call_id)["executed"] == (UNKNOWN if fault == "json_error" else RAN)

@@ -11,8 +11,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.gateway import ROOT, Gateway, _free_port, installation
+from tests.gateway import ROOT, Gateway, installation
 from tests.house import pages
+from tests.servers import free_port
 
 GUARD = 60.0
 
@@ -22,7 +23,7 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     """The gateway with the README's configuration, but for the ports and the issuer that the example prints."""
     folder: Path = tmp_path_factory.mktemp("first-steps")
     entry = _run("docs/examples/issuer.py", str(folder / "try"))
-    port = _free_port()
+    port = free_port()
     text = next(pages.blocks(pages.README, "yaml")).replace(":9000/", f":{port}/")
     text = re.sub(r"(?<=issuers:\n)  - .*\n", lambda _: entry, text)
     server = subprocess.Popen([sys.executable, "docs/examples/notes_server.py", str(port)], cwd=ROOT)

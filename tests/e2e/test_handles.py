@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.line import Held
 from tests.people import AGENT, DAVE
 from tests.world import World, marker, until
 
@@ -154,3 +155,35 @@ def test_ten_callers_with_one_handle_get_one_execution(here: World) -> None:
 @pytest.mark.promise("bound-decision")
 def test_the_record_tells_the_same_story_as_the_upstreams(here: World) -> None:
     here.assert_history()
+
+
+@pytest.mark.promise("bound-decision")
+def test_a_caller_that_gives_up_without_hanging_up_joins_with_its_repeat(here: World) -> None:
+    caller, mark = here.caller(DAVE), marker()
+    call = caller.tool_call("query", {**ARGUMENTS, "marker": mark})
+    first = Held(caller, call, {})
+    approval = first.approval_id
+    notice = {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": call["id"]}}
+    here.caller(AGENT).post(notice)  # of somebody else, it is nothing
+    caller.post({**notice, "params": {"requestId": str(call["id"])}})  # another id
+
+    caller.post(notice)
+
+    assert first.answer().outcome == ("pending", "false")
+    again = caller.begin("query", {**ARGUMENTS, "marker": mark})
+    assert again.approval_id == approval
+    here.approve(approval)
+    assert not again.answer().is_error
+    assert here.upstream.markers[mark] == 1
+
+
+def test_a_wait_that_is_given_up_is_over(here: World) -> None:
+    pending = here.caller(DAVE).call("query", {**ARGUMENTS, "marker": marker()}, prefer="wait=0")
+    own = here.caller(DAVE, "gateway")
+    call = own.tool_call("wait_for_approval", {"approval_id": pending.approval["id"], "seconds": 600})
+    waiting = Held(own, call, {})
+    assert waiting.approval_id == pending.approval["id"]
+
+    own.post({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": call["id"]}})
+
+    assert waiting.answer().result["structuredContent"]["approval"]["status"] == "pending"

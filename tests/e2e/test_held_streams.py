@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from tests.line import JSON_ONLY
@@ -24,10 +26,31 @@ def test_progress_begins_at_once_and_rises_on_when_the_upstream_reports_its_own(
     notes = [note["params"] for note in answer.notes]
     assert {note["progressToken"] for note in notes} == {"tok"}
     values = [note["progress"] for note in notes]
-    assert len(values) == 3, "one of ours, two of the upstream's"
+    assert len(values) == 4, "two of ours, two of the upstream's"
+    assert "was given" in notes[1]["message"]
     assert values == sorted(set(values)), values
     assert not answer.is_error
     assert here.upstreams["streams"].markers[mark] == 1
+
+
+def test_messages_that_come_together_are_recorded_as_one_list_in_their_order(here: World) -> None:
+    held = here.caller(DAVE, "streams").begin(
+        "query", {"sql": "delete from x", "marker": marker()}, meta={"progressToken": 7}
+    )
+    here.approve(held.approval_id)
+
+    answer = held.answer()
+
+    rows = here.stored.rows(
+        "SELECT p.body, e.leaf FROM mcp_sessions_payload p JOIN mcp_sessions_entry e ON e.leaf_hash = p.leaf_hash"
+        " WHERE p.name = 'messages' AND p.call_id = ? ORDER BY e.id",
+        answer.decision["call_id"],
+    )
+    recorded = [json.loads(body) for body, _ in rows]
+    assert [json.loads(leaf)["facts"]["messages"] for _, leaf in rows] == [len(group) for group in recorded]
+    notes = [note for group in recorded for note in group]
+    assert [note["params"]["progressToken"] for note in notes] == [7, 7]
+    assert len(answer.notes) == 4, "two of ours, two of the upstream's"
 
 
 def test_without_a_progress_token_there_are_comments_and_no_notes(here: World) -> None:

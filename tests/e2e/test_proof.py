@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import csv
+import hashlib
+import zipfile
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
+from sessions.leaf import decode
 from tests import people
 from tests.blocks import connection, one_dba, spelled_out, word_rule
 from tests.issuer import FakeIssuer
-from tests.people import CONNECTION, DAVE
+from tests.people import ALICE, CONNECTION, DAVE
 from tests.stored import Stored, copied, opened
 from tests.upstream import running
 from tests.world import World, marker, until, world
@@ -52,6 +58,39 @@ def test_the_record_of_a_stopped_gateway_is_sound_to_the_last_entry(left: World)
     assert found.returncode == 0, found.stdout + found.stderr
     with opened(left.gateway) as stored:
         assert found.stdout.startswith(f"verified {_entries(stored)} entries"), found.stdout
+
+
+def test_the_evidence_of_its_day_verifies_and_the_record_says_that_it_was_exported(left: World, tmp_path: Path) -> None:
+    with copied(left.gateway) as (copy, stored):
+        now = datetime.now(UTC)
+        period = ("--from", (now - timedelta(hours=1)).isoformat(), "--to", now.isoformat())
+        made = copy.manage("export_evidence", *period, "-o", str(tmp_path / "day.zip"), check=False)
+        assert made.returncode == 0, made.stderr
+        again = copy.manage("verify", str(tmp_path / "day.zip"), check=False)
+        (leaf,) = stored.rows("SELECT leaf FROM mcp_sessions_entry WHERE kind = 'evidence.exported'")
+
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert " 1 requests: " in made.stdout
+    with zipfile.ZipFile(tmp_path / "day.zip") as bundle:
+        manifest = hashlib.sha256(bundle.read("MANIFEST.json")).hexdigest()
+        (request,) = csv.DictReader(bundle.read("population/approvals.csv").decode().splitlines())
+        people = {
+            row["pseudonym"]: row for row in csv.DictReader(bundle.read("access/people.csv").decode().splitlines())
+        }
+    assert decode(bytes(leaf[0])).facts["manifest"] == manifest
+    assert people[request["requester"]]["name"] == "Dave Doyle"
+    assert people[request["voters"]]["name"] == ALICE.name
+    assert "dba" in people[request["voters"]]["groups"]
+
+
+@pytest.mark.promise("bound-decision")
+def test_what_was_asked_for_approved_and_run_has_one_digest_in_the_record(left: World) -> None:
+    with opened(left.gateway) as stored:
+        rows = stored.rows("SELECT kind, leaf FROM mcp_sessions_entry WHERE tool = 'query' ORDER BY id")
+    calls = {kind: found for kind, leaf in rows if (found := decode(bytes(leaf)).facts.get("call"))}
+
+    assert {"approval.requested", "approval.approved", "call.intent"} <= calls.keys()
+    assert len(set(calls.values())) == 1
 
 
 def _change_a_byte(stored: Stored) -> None:

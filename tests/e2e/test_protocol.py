@@ -7,7 +7,7 @@ import json
 import pytest
 
 from tests.line import JSON_ONLY
-from tests.people import AGENT, DAVE, EVE
+from tests.people import AGENT, CONNECTION, DAVE, EVE
 from tests.world import World, marker, until
 
 ERAS = ["legacy", "modern"]
@@ -179,10 +179,15 @@ def _ends(here: World, mark: str) -> list[str]:
     return [row[0] for row in here.stored.rows(sql, mark.encode())]
 
 
-def test_a_stream_of_the_session_is_declined_as_the_protocol_allows(here: World) -> None:
-    dave = here.caller(DAVE, "sessions").initialize()
+@pytest.mark.promise("unchanged-clients")
+@pytest.mark.parametrize("connection", ["sessions", CONNECTION], ids=["by its server", "without a session"])
+def test_a_standing_stream_is_declined_as_the_protocol_allows(here: World, connection: str) -> None:
+    dave = here.caller(DAVE, connection).initialize()
+    assert bool(dave.session) is (connection == "sessions")
+    here.upstreams[connection].offers_stream = False
 
     answer = dave.raw("GET")
+    here.upstreams[connection].offers_stream = True
 
     assert answer.status_code == 405
     assert "GET" not in answer.headers["allow"]

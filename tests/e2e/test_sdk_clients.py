@@ -69,7 +69,7 @@ def test_the_sdk_lists_tools_and_calls_one_that_is_allowed(here: World, mode: st
         result = await client.call_tool("query", {"sql": "select 1", "marker": mark})
         assert not result.is_error
         assert result.structured_content is not None
-        assert result.structured_content["rows"][0]["email"] == "[email]"
+        assert result.structured_content["rows"][0]["email"] == "masked@masked.invalid"
         assert decision(result)["verdict"] == "allow"
 
     play(here, mode, connection, story)
@@ -108,7 +108,7 @@ def test_the_sdk_waits_while_people_approve_and_sees_progress(here: World, mode:
 
     play(here, mode, connection, story)
     assert here.upstreams[connection].markers[mark] == 1
-    assert len(seen) == (3 if connection == "streams" else 1), seen
+    assert len(seen) == (4 if connection == "streams" else 2), seen
     assert seen == sorted(set(seen))
 
 
@@ -145,6 +145,40 @@ def test_the_sdk_that_got_pending_joins_with_the_same_call(here: World, mode: st
 
     play(here, mode, connection, story)
     assert here.upstreams[connection].markers[mark] == 1
+
+
+@pytest.mark.parametrize("mode", ["legacy", MODERN])
+def test_the_sdk_uses_the_gateways_own_tools(here: World, mode: str) -> None:
+    mark, arguments = marker(), {"sql": "delete from x"}
+    pending = here.caller(CI).call("query", {**arguments, "marker": mark}, prefer="wait=0")
+    approval, notes = pending.approval["id"], []
+
+    async def on_progress(progress: float, total: float | None, message: str | None) -> None:
+        notes.append(message or "")
+
+    async def story(client: Client) -> None:
+        # The client checks each structured answer against the output schema that it was given.
+        names = [tool.name for tool in (await client.list_tools()).tools]
+        assert {"list_connections", "wait_for_approval", "explain_decision"} <= set(names)
+        listed = await client.call_tool("list_connections", {})
+        assert CONNECTION in {one["name"] for one in (listed.structured_content or {})["connections"]}
+        mine = await client.call_tool("list_my_approvals", {"status": "pending"})
+        assert approval in {one["id"] for one in (mine.structured_content or {})["approvals"]}
+        plan = {"connection": CONNECTION, "tool": "query", "arguments": arguments}
+        told = await client.call_tool("explain_decision", plan)
+        assert (told.structured_content or {})["verdict"] == "hold"
+        deciding = asyncio.create_task(decided(here, mark, "approve"))
+        waiting = {"approval_id": approval, "seconds": 60}
+        waited = await client.call_tool("wait_for_approval", waiting, progress_callback=on_progress)
+        assert await deciding == approval
+        assert (waited.structured_content or {})["approval"]["status"] == "approved"
+        wrong = await client.call_tool("wait_for_approval", {"approval_id": "no-such-id"})
+        assert wrong.is_error
+        assert decision(wrong)["reason"] == "invalid_request"
+
+    play(here, mode, "gateway", story)
+    assert approval in notes[0]
+    assert here.upstream.markers[mark] == 0
 
 
 @pytest.mark.promise("intent-first")

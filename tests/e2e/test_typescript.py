@@ -14,7 +14,7 @@ import pytest
 
 from tests import services
 from tests.people import CONNECTION, DAVE
-from tests.world import World, marker
+from tests.world import World, marker, until
 
 pytestmark = [pytest.mark.needs_node, pytest.mark.promise("unchanged-clients")]
 
@@ -48,8 +48,12 @@ class Program:
 
     def begin(self, sql: str, mark: str, *, timeout: int = 30_000) -> None:
         """Let it call the tool `query`; what came of it is said later."""
+        self.ask("query", {"sql": sql, "marker": mark}, timeout)
+
+    def ask(self, tool: str, arguments: dict[str, Any], timeout: int = 30_000) -> None:
+        """Let it call a tool."""
         assert self._process.stdin is not None
-        call = {"tool": "query", "arguments": {"sql": sql, "marker": mark}, "timeout": timeout}
+        call = {"tool": tool, "arguments": arguments, "timeout": timeout}
         self._process.stdin.write(json.dumps(call) + "\n")
         self._process.stdin.flush()
 
@@ -97,7 +101,7 @@ def client(here: World, kind: str, connection: str, **headers: str) -> Iterator[
     program = Program(process)
     try:
         connected = program.next()
-        assert "query" in connected["tools"], connected
+        assert ("list_connections" if connection == "gateway" else "query") in connected["tools"], connected
         yield program
     finally:
         program.end()
@@ -117,7 +121,7 @@ def test_an_allowed_call_comes_back_masked_and_fits_the_schema(kind: str, connec
     with client(here, kind, connection) as program:
         result = program.call("select * from customers", mark)
     assert not result.get("isError")
-    assert [row["email"] for row in result["structuredContent"]["rows"]] == ["[email]", "[email]"]
+    assert [row["email"] for row in result["structuredContent"]["rows"]] == ["masked@masked.invalid"] * 2
     assert "4111" not in json.dumps(result)
     assert result["_meta"]["holdgate/decision"]["verdict"] == "allow"
     assert here.upstreams[connection].markers[mark] == 1
@@ -190,3 +194,38 @@ def test_progress_keeps_every_client_on_the_line_beyond_its_own_timeout(here: Wo
             heard = [note["progress"] for note in [*notes[kind], *more]]
             assert not result.get("isError"), (kind, result)
             assert heard == sorted(set(heard)), (kind, heard)
+
+
+@every_client
+def test_a_client_that_loses_its_patience_runs_nothing_twice(kind: str, connection: str, here: World) -> None:
+    mark = marker()
+    with client(here, kind, connection) as program:
+        program.begin("delete from customers", mark, timeout=2_000)  # shorter than from note to note
+        program.next()
+        assert "error" in program.next()
+        (approval,) = here.asked_for(mark)
+        until(lambda: not here.attached(approval), "the end of the first wait")
+        program.begin("delete from customers", mark)
+        assert approval in program.next()["progress"]["message"]
+        here.approve(approval)
+        _, result = program.notes_and_result()
+    assert approval_of(result)["id"] == approval
+    assert here.upstreams[connection].markers[mark] == 1
+
+
+@pytest.mark.parametrize("kind", [kind for kind, _ in CLIENTS])
+def test_the_gateways_own_tools_answer_every_client(kind: str, here: World) -> None:
+    mark = marker()
+    pending = here.caller(DAVE).call("query", {"sql": "delete from x", "marker": mark}, prefer="wait=0")
+    approval = pending.approval["id"]
+    with client(here, kind, "gateway") as program:
+        # The client checks each answer against the output schema.
+        program.ask("list_connections", {})
+        _, listed = program.notes_and_result()
+        program.ask("wait_for_approval", {"approval_id": approval, "seconds": 60})
+        assert approval in program.next()["progress"]["message"]
+        here.approve(approval)
+        _, waited = program.notes_and_result()
+    assert CONNECTION in {one["name"] for one in listed["structuredContent"]["connections"]}
+    assert waited["structuredContent"]["approval"]["status"] == "approved"
+    assert here.upstream.markers[mark] == 0

@@ -2,57 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-import requests
-from django.test import Client
 
 from approvals.links import make_sign_in_link
-from approvals.models import Person
-from approvals.runtime import Runtime
-from tests.held import anonymous, house, publish_policy, signed_in
-from tests.issuer import CLIENT_ID, CLIENT_SECRET, FakeIssuer, running_issuer
-from tests.people import ALICE, EVE
+from approvals.models import AccountLink, Person
+from approvals.runtime import Runtime, runtime
+from approvals.seen import view_digest
+from tests.held import RULES, anonymous, held, house, publish_policy, signed_in
+from tests.issuer import FakeIssuer
+from tests.people import ALICE, CONNECTION, EVE
+from tests.signing_in import OURS, START, corp, is_signed_in, redirected
 
-__all__ = ["house"]
-START = "/sign-in/with/corp/"
-OURS = "http://localhost"
-
-
-@pytest.fixture
-def corp(house: Runtime, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeIssuer]:
-    """A running issuer of the policy in force, with a client for us."""
-    monkeypatch.setenv("HOLDGATE_LOGIN_CORP_CLIENT_ID", CLIENT_ID)
-    monkeypatch.setenv("HOLDGATE_LOGIN_CORP_CLIENT_SECRET", CLIENT_SECRET)
-    with running_issuer() as issuer:
-        entry = {
-            "name": "corp",
-            "issuer": issuer.url,
-            "audiences": ["holdgate"],
-            "login": True,
-            "groups_claim": "groups",
-            "kind": {"default": "person", "agent": {"client_id": "agent-*"}},
-        }
-        publish_policy(issuers=[entry], people=[], roles={"admin": ["platform"]}, connections={}, rules=[])
-        issuer.register(ALICE.sub, **ALICE.claims)
-        issuer.login_as(ALICE.sub)
-        yield issuer
-
-
-def redirected(client: Client, path: str = START) -> str:
-    """Begin to sign in and return the address that the issuer sends the browser back to."""
-    started = client.get(path)
-    assert started.status_code == 302, started.content
-    back = requests.get(started.headers["Location"], allow_redirects=False, timeout=5).headers["Location"]
-    assert back.startswith(f"{OURS}{START}callback/?")
-    return back.removeprefix(OURS)
-
-
-def is_signed_in(client: Client) -> bool:
-    return "_auth_user_id" in client.session
+__all__ = ["corp", "house"]
 
 
 def test_the_browser_is_sent_away_with_state_nonce_and_pkce(corp: FakeIssuer) -> None:
@@ -94,6 +59,20 @@ def test_the_same_address_under_another_subject_is_another_person(corp: FakeIssu
         client.get(redirected(client))
 
     assert Person.objects.count() == 2
+
+
+def test_what_the_issuer_says_is_ones_account_is_linked_at_each_sign_in(corp: FakeIssuer) -> None:
+    accounts = {"account_claims": {"slack_uid": "slack:T0ACME/*"}}
+    entry = {"name": "corp", "issuer": corp.url, "login": True, **accounts}
+    publish_policy(issuers=[entry], people=[], roles={}, connections={}, rules=[])
+    for uid, linked in (("U0ALICE", ["slack:T0ACME/U0ALICE"]), ("U1", ["slack:T0ACME/U1"]), (None, [])):
+        corp.register(ALICE.sub, **ALICE.claims, **({"slack_uid": uid} if uid else {}))
+        client = anonymous()
+        client.get(redirected(client))
+        assert is_signed_in(client)
+        standing = AccountLink.objects.filter(ended_at=None)
+        assert [link.account for link in standing] == linked
+        assert all(link.holder == f"{corp.url}|alice" for link in standing)
 
 
 def test_signing_in_gives_the_session_a_new_key(corp: FakeIssuer) -> None:
@@ -176,6 +155,89 @@ def test_an_issuer_that_is_down_is_a_page_and_no_fault(corp: FakeIssuer) -> None
     assert (answer.status_code, b"The sign-in did not work." in answer.content) == (503, True)
 
 
+GARBAGE = [b"", b"<html>", b"[]", b"{", b'{"keys": 7}', b"\xff" * 64, b" " * 3_000_000]
+
+
+@pytest.mark.parametrize("garbage", GARBAGE, ids=lambda body: f"{body[:8]!r}-{len(body)}")
+@pytest.mark.parametrize("endpoint", ["/.well-known/openid-configuration", "/token", "/jwks", "/userinfo"])
+def test_an_issuer_that_answers_nonsense_is_a_page_and_no_fault(
+    endpoint: str, garbage: bytes, corp: FakeIssuer
+) -> None:
+    corp.register(ALICE.sub, name="Alice")  # so that userinfo is asked
+    client = anonymous()
+    if endpoint.startswith("/.well"):
+        corp.instead[endpoint] = garbage
+        answer = client.get(START)
+        assert answer.status_code == 503
+    else:
+        back = redirected(client)
+        corp.instead[endpoint] = garbage
+        answer = client.get(back)
+        assert answer.status_code == 403
+
+    assert b"The sign-in did not work." in answer.content
+    assert not is_signed_in(client)
+
+
+@pytest.mark.parametrize("endpoint", ["/token", "/jwks"])
+def test_an_issuer_that_never_ends_its_answer_is_given_up(endpoint: str, corp: FakeIssuer, settings: Any) -> None:
+    settings.OIDC_TIMEOUT = 1
+    client = anonymous()
+    back = redirected(client)
+    corp.trickling.add(endpoint)
+    begun = time.monotonic()
+
+    assert client.get(back).status_code == 403
+    assert time.monotonic() - begun < 10
+
+
+def test_addresses_of_the_discovery_document_are_plain_addresses(corp: FakeIssuer) -> None:
+    corp.discovery = {"end_session_endpoint": f"{corp.url}/logout\r\nSet-Cookie: a=b"}
+
+    assert anonymous().get(START).status_code == 503
+
+
+def test_who_names_themselves_in_every_answer_must_do_so(corp: FakeIssuer) -> None:
+    corp.discovery = {"authorization_response_iss_parameter_supported": True}
+    nameless, named = anonymous(), anonymous()
+
+    assert nameless.get(redirected(nameless)).status_code == 403
+    assert named.get(f"{redirected(named)}&iss={corp.url}").status_code == 302
+
+
+@pytest.mark.parametrize("methods", [["client_secret_post"], ["client_secret_basic"], None])
+def test_we_show_who_we_are_in_the_way_that_the_provider_takes(methods: list[str] | None, corp: FakeIssuer) -> None:
+    corp.discovery = {"token_endpoint_auth_methods_supported": methods}
+    corp.accounts.only_way = methods[0] if methods else "client_secret_basic"
+    client = anonymous()
+
+    assert client.get(redirected(client)).status_code == 302
+
+
+def test_the_page_of_a_failure_offers_to_try_again(corp: FakeIssuer) -> None:
+    page = anonymous().get(f"{START}callback/?error=access_denied").content.decode()
+
+    assert "Sign in with corp" in page
+    assert "No sign-in is set up" not in page
+
+
+def test_a_link_to_a_failure_signs_nobody_out(corp: FakeIssuer) -> None:
+    client = anonymous()
+    client.get(redirected(client))
+
+    client.get(f"{START}callback/?error=access_denied")
+
+    assert is_signed_in(client)
+
+
+def test_groups_are_those_of_the_newest_sign_in(corp: FakeIssuer) -> None:
+    for groups in (["engineering", "audit"], ["audit"], []):
+        corp.register(ALICE.sub, **{**ALICE.claims, "groups": groups})
+        client = anonymous()
+        client.get(redirected(client))
+        assert Person.objects.get().issuer_groups == sorted(f"corp/{group}" for group in groups)
+
+
 def test_a_rotated_key_is_fetched(corp: FakeIssuer) -> None:
     corp.rotate(keep_old=False)
     client = anonymous()
@@ -217,9 +279,40 @@ def test_outside_the_demo_there_are_no_links(house: Runtime, settings: Any) -> N
     assert (anonymous().get(link).status_code, anonymous().post(link).status_code) == (404, 404)
 
 
-def test_signing_out_ends_the_session(house: Runtime) -> None:
+def test_who_decides_is_asked_again_for_all_factors_and_comes_back_to_the_request(corp: FakeIssuer) -> None:
+    approval = {"require": {"any_of": [{"groups": ["dba"]}]}, "expires_after": "30m", "mfa": "required"}
+    policy = runtime().policies.current.policy.config.model_dump(mode="json", exclude_defaults=True)
+    corp_entry = {**policy["issuers"][0], "second_factor": {"ask": ["phr", "urn:two"]}}
+    access = [{"groups": ["corp/engineering"]}]
+    orders = {CONNECTION: {"url": "http://127.0.0.1:9/mcp", "default": "allow", "access": access}}
+    publish_policy(
+        issuers=[corp_entry], people=[], roles={}, connections=orders, rules=[{**RULES[0], "approval": approval}]
+    )
     client = anonymous()
-    client.force_login(signed_in(ALICE))
+    corp.login_as(ALICE.sub, amr=["pwd"], auth_time=int(time.time()) - 3600)
+    client.get(redirected(client))
+    request = held()
+    page = f"/approvals/{request.pk}/"
+    assert "older" not in client.get("/").content.decode()
+    assert "Sign in again to decide" in client.get(page).content.decode()
 
-    assert client.post("/sign-out/").headers["Location"] == "/sign-in/"
-    assert not is_signed_in(client)
+    onward = client.post(f"/sign-in/again/{request.pk}/", {"comment": "Looks right."})
+    start = onward.headers["Refresh"].removeprefix("0; url=")
+    asked = parse_qs(urlsplit(client.get(start).headers["Location"]).query)
+    assert (asked["prompt"], asked["max_age"], asked["acr_values"]) == (["login"], ["0"], ["phr urn:two"])
+    corp.login_as(ALICE.sub, amr=["pwd", "otp"])
+    assert client.get(redirected(client, start)).headers["Location"] == page
+
+    shown = client.get(page).content.decode()
+    assert "Looks right." in shown
+    assert "Approve: run it once" in shown
+    sent = {"decision": "approve", "comment": "Looks right.", "view": view_digest(request)}
+    client.post(f"{page}decide/", sent)
+    request.refresh_from_db()
+    assert request.status == "approved"
+
+
+def test_a_plain_sign_in_asks_for_nothing_more(corp: FakeIssuer) -> None:
+    asked = parse_qs(urlsplit(anonymous().get(START).headers["Location"]).query)
+
+    assert not {"prompt", "max_age", "acr_values"} & asked.keys()

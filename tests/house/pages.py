@@ -19,8 +19,13 @@ def text_of(name: str) -> str:
 
 def blocks(page: Path, *languages: str) -> Iterator[str]:
     """Yield the fenced blocks of these languages, without the indentation that they have in a list."""
+    yield from blocks_of(page.read_text(encoding="utf-8"), *languages)
+
+
+def blocks_of(text: str, *languages: str) -> Iterator[str]:
+    """Yield the blocks of a part of a page; see `blocks`."""
     fences = re.compile(r"^( *)```(\w*)\n(.*?)^ *```$", re.DOTALL | re.MULTILINE)
-    for indent, language, content in fences.findall(page.read_text(encoding="utf-8")):
+    for indent, language, content in fences.findall(text):
         if language in languages:
             yield "".join(line.removeprefix(indent) for line in content.splitlines(keepends=True))
 
@@ -28,7 +33,8 @@ def blocks(page: Path, *languages: str) -> Iterator[str]:
 def section(text: str, heading: str) -> str:
     """Return what stands under a heading, given with its marks, up to the next one of any level."""
     rest = text.split(f"\n{heading}\n", 1)[1]
-    return re.split(r"\n#+ ", rest, maxsplit=1)[0]
+    # A comment of a program is no heading.
+    return re.split(r"\n#{2,} ", rest, maxsplit=1)[0]
 
 
 def rows(text: str, first: str) -> list[list[str]]:

@@ -18,8 +18,9 @@ from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
 from approvals import states
-from approvals.config import connections, identity, loader, masking, reading, rules
+from approvals.config import conditions, connections, detectors, identity, loader, masking, reading, rules
 from masking.detectors import DETECTORS
+from masking.providers import PROVIDERS
 from proxy import knobs
 from proxy.client import outcomes
 from proxy.refusals import REASONS
@@ -36,16 +37,19 @@ from sessions.models import (
 from tests.house import callers_page, pages, sources
 
 CONFIGURATION, CALLERS = pages.text_of("configuration.md"), pages.text_of("callers.md")
+MASKING = pages.text_of("masking.md")
 # Parts of a file are shown as parts; these groups stand in the rest of it.
 REST: dict[str, Any] = {"groups": {name: {"members": ["a@example.com"]} for name in ("dba", "security", "platform")}}
 YAML = [(page.name, block) for page in pages.PAGES for block in pages.blocks(page, "yaml")]
 TABLES: dict[str, type[BaseModel]] = {
     "## `issuers`": identity.Issuer,
+    "### `saml`": identity.Saml,
     "## `connections`": connections.Connection,
     "## `rules`": rules.Rule,
     "### `match`": rules.Match,
     "### `approval`": rules.Approval,
     "## `masking`": masking.Masking,
+    "## `detectors`": detectors.CustomDetector,
 }
 
 
@@ -94,11 +98,14 @@ def test_every_operator_of_a_condition_is_documented() -> None:
     section = pages.section(CONFIGURATION, "### `arguments`")
     said = set(re.findall(r"`([a-z_]+)(?:: true)?`", " ".join(row[0] for row in pages.rows(section, "operator"))))
 
-    assert said == {*rules.OPERATORS, *rules.COMPARISONS}
+    assert said == {*conditions.OPERATORS, *conditions.COMPARISONS}
 
 
 def test_every_detector_is_documented() -> None:
-    assert {row[0].strip("`") for row in pages.rows(CONFIGURATION, "detector")} == DETECTORS
+    for page in (CONFIGURATION, MASKING):
+        assert {row[0].strip("`") for row in pages.rows(page, "detector")} == DETECTORS
+    named = pages.section(MASKING, "### Providers").split("\n\n")[0].replace("\n", " ").strip(" .")
+    assert named.split(", ") == sorted({provider for provider, _ in PROVIDERS}, key=str.casefold)
 
 
 def test_the_table_of_refusals_is_that_of_the_code() -> None:
@@ -144,7 +151,7 @@ def _everything() -> Iterator[tuple[str, str]]:
 
 
 def _said_commands() -> list[tuple[str, str, str]]:
-    pattern = re.compile(r"manage\.py ([a-z]+)((?:[^\n`|]|\\\n)*)")
+    pattern = re.compile(r"manage\.py ([a-z_]+)((?:[^\n`|]|\\\n)*)")
     said = [(name, found[1], found[2].strip()) for name, text in _everything() for found in pattern.finditer(text)]
     return list(dict.fromkeys(said))
 
@@ -167,7 +174,7 @@ def _options(parser: ArgumentParser) -> set[str]:
 
 @pytest.mark.parametrize(
     "path",
-    sorted({path for _, text in _everything() for path in re.findall(r"/api/[a-z0-9/<>$_]+", text, re.IGNORECASE)}),
+    sorted({path for _, text in _everything() for path in re.findall(r"/api/[a-z0-9/<>$_-]+", text, re.IGNORECASE)}),
 )
 def test_every_address_of_the_api_that_is_shown_is_served(path: str) -> None:
     resolve(re.sub(r"<[^>]*>|\$ID", "x", path))  # or it raises Resolver404

@@ -222,7 +222,7 @@ def test_text_blobs_are_decoded_and_others_pass() -> None:
     ]
     found = masked(contents)
     assert base64.b64decode(found[0]["blob"]) == b'{"mail":"[email]"}'
-    assert found[1]["blob"] == secret
+    assert base64.b64decode(found[1]["blob"]) == b'{"mail":"[email]"}'  # no image, whatever it says it is
     assert base64.b64decode(found[2]["blob"]) == b'{"mail":"[email]"}'
     with pytest.raises(MaskingFailed):
         masked({"mimeType": "text/csv", "blob": "*no base64*"})
@@ -273,8 +273,7 @@ def test_the_secret_of_the_gateway_is_hidden_in_every_form() -> None:
     assert found["d"] == '{"t":"[credential]"}'
     assert found["[credential]"] == 1
     assert b"s3cr3t" not in body
-    assert secret[4:] not in base64.b64decode(found["b"].split("[")[0] + "==").decode("latin-1")
-    assert "[credential]" in found["b"]
+    assert base64.b64decode(found["b"]) == b"user:[credential]"
 
 
 def test_no_rules_change_nothing_but_the_secret() -> None:

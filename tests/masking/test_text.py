@@ -44,6 +44,22 @@ def test_lines_of_json_and_pretty_json_are_masked_structurally() -> None:
     assert MASKER.text(pretty) == pretty.replace('"x"', '"[ssn]"')
 
 
+def test_lines_that_are_not_all_json_are_text_and_count_once() -> None:
+    outcome = MASKER.json(orjson.dumps(['{"a":"a@b.com","ssn":1}\n{"cut":']))
+    assert orjson.loads(outcome.body) == ['{"a":"[email]","ssn":0}\n{"cut":']
+    assert outcome.hits == {"email": 1, "ssn": 1}
+
+
+def test_a_path_without_a_name_reaches_into_json_inside_of_text() -> None:
+    first = Engine((MaskingRule(name="first", fields=("[0]",)),), hash_key=b"k" * 32).masker("c", None)
+    assert first.value({"t": '["x",2]'}) == {"t": '["[first]",2]'}
+
+
+def test_a_table_is_found_where_quotes_part_the_name_of_a_column() -> None:
+    shown = MASKER.text('x,"pass"word\na,p1\na@b.com,p2')
+    assert shown == 'x,"pass"word\na,[password_assignment]\n[email],[password_assignment]'
+
+
 def test_assignments_in_text_follow_field_rules() -> None:
     assert MASKER.text("user: bob, ssn: 12-34, x") == "user: bob, ssn: [ssn], x"
     assert MASKER.text('log {"salary": "5 000"} end') == 'log {"salary": "[salary]"} end'

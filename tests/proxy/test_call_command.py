@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import subprocess
 import sys
@@ -126,23 +127,61 @@ def test_a_call_that_was_cut_and_is_then_refused_at_the_door_has_an_unknown_outc
 
 
 def test_while_it_is_held_the_person_at_the_terminal_reads_who_decides_and_where() -> None:
-    with scripted_gateway([refusal("denied", notes=("Waiting for approval",))]) as gateway:
-        gateway.approvals = [
-            {
-                "id": "a7",
-                "tool": "query",
-                "rule": "deletes-need-a-dba",
-                "url": f"{gateway.url}/approvals/a7/",
-                "require": {"any_of": [{"groups": ["dba"], "count": 1}]},
-                "expires_at": "2999-01-01T00:00:00Z",
-            }
-        ]
+    with scripted_gateway([refusal("denied", notes=("Waiting for approval a7 by dba (0 s)",))]) as gateway:
+        gateway.approvals = [_approval(gateway, "b8"), _approval(gateway, "a7"), _approval(gateway, "c9")]
         code, out, err = run(gateway)
 
     assert (code, out) == (3, "")
     assert "HELD: query waits for approval a7 (rule deletes-need-a-dba)" in err
-    assert "1 of dba" in err
+    assert "1 of dba; and 1 of ciso" in err
+    assert "b8" not in err
     assert f"{gateway.url}/approvals/a7/" in err
+
+
+def _approval(gateway: ScriptedGateway, name: str) -> dict[str, Any]:
+    """One of several requests of the same job for the same tool."""
+    return {
+        "id": name,
+        "tool": "query",
+        "rule": "deletes-need-a-dba",
+        "url": f"{gateway.url}/approvals/{name}/",
+        "require": {"each": [{"any_of": [{"groups": ["dba"], "count": 1}]}, {"all_of": [{"groups": ["ciso"]}]}]},
+        "expires_at": "2999-01-01T00:00:00Z",
+    }
+
+
+def test_who_gives_up_waiting_reads_how_to_collect_it_later() -> None:
+    with scripted_gateway([refusal("pending", approval={"id": "a7"})]) as gateway:
+        code, _, err = run(gateway, key="clean-up-7")
+
+    assert code == 4
+    assert "--idempotency-key clean-up-7" in err
+
+
+def test_a_program_reads_what_came_of_the_call_as_json() -> None:
+    meta: dict[str, Any] = {"holdgate/decision": {"call_id": "c1"}}
+    done = tool_result("3 rows", **meta)
+    denied = refusal("denied", approval={"id": "a7", "url": "https://gateway/approvals/a7/"})
+    with scripted_gateway([done, denied]) as gateway:
+        first, second = (json.loads(run(gateway, as_json=True)[1]) for _ in range(2))
+
+    assert (first["exit_code"], first["executed"], first["reason"], first["call_id"]) == (0, "true", None, "c1")
+    assert first["result"]["content"][0]["text"] == "3 rows"
+    assert (second["exit_code"], second["executed"], second["reason"]) == (3, "false", "denied")
+    assert (second["approval"], second["url"]) == ("a7", "https://gateway/approvals/a7/")
+    assert (second["result"], second["idempotency_key"]) == (None, "k1")
+    assert set(first) == set(second)
+
+
+def test_a_program_reads_json_where_no_gateway_answers_too() -> None:
+    options = Options(
+        url="http://127.0.0.1:1", connection="orders-db", tool="query", arguments={}, wait=0.0, as_json=True
+    )
+    out = io.StringIO()
+
+    assert call(options, {}, out=out, err=io.StringIO()) == 2
+    told = json.loads(out.getvalue())
+    assert (told["exit_code"], told["executed"], told["result"]) == (2, "false", None)
 
 
 def test_messages_of_others_cannot_move_the_terminal() -> None:
@@ -195,13 +234,15 @@ def test_what_is_no_address_of_a_gateway_is_refused(address: str) -> None:
         gateway_url(address)
 
 
-def test_the_command_needs_no_installation_and_leaves_none(tmp_path: Path) -> None:
+# The second needs of all that is installed here httpx alone; import-linter holds it to that.
+@pytest.mark.parametrize("program", [[str(sources.ROOT / "manage.py")], ["-m", "proxy.client"]], ids=str)
+def test_the_command_needs_no_installation_and_leaves_none(program: list[str], tmp_path: Path) -> None:
     with scripted_gateway([tool_result("3 rows")]) as gateway:
         base = {name: value for name, value in os.environ.items() if not name.startswith("HOLDGATE_")}
         done = subprocess.run(
-            [sys.executable, sources.ROOT / "manage.py", "call", "orders-db", "query", "--wait", "0"],
+            [sys.executable, *program, "call", "orders-db", "query", "--wait", "0"],
             cwd=tmp_path,
-            env={**base, "HOLDGATE_URL": gateway.url, "HOLDGATE_TOKEN": TOKEN},
+            env={**base, "PYTHONPATH": str(sources.ROOT), "HOLDGATE_URL": gateway.url, "HOLDGATE_TOKEN": TOKEN},
             capture_output=True,
             text=True,
             timeout=60,

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import io
+import json
+import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -13,7 +17,7 @@ import httpx
 import pytest
 
 from proxy.client.command import Options, call
-from tests.gateway import Gateway, installation
+from tests.gateway import ROOT, Gateway, installation
 from tests.issuer import FakeIssuer, running_issuer
 from tests.people import ALICE, CI, CONNECTION, config_yaml
 from tests.upstream import FakeUpstream, running
@@ -77,6 +81,7 @@ class Step:
     wait: float = 60.0
     token: str = ""
     key: str = ""
+    connection: str = CONNECTION
     out: io.StringIO = field(default_factory=io.StringIO)
     err: Terminal = field(default_factory=Terminal)
     codes: list[int] = field(default_factory=list)
@@ -85,7 +90,7 @@ class Step:
         """Run to the end and return the exit code."""
         options = Options(
             url=self.site.gateway.url,
-            connection=CONNECTION,
+            connection=self.connection,
             tool=self.tool,
             arguments=self.arguments,
             wait=self.wait,
@@ -127,6 +132,13 @@ def test_an_allowed_call_prints_the_masked_result_and_exits_0(site: Site) -> Non
     assert "****1111" in step.out.getvalue()
     assert "ada@example.com" not in step.out.getvalue()
     assert step.err.getvalue() == ""
+
+
+def test_the_gateways_own_tools_are_asked_like_any_other(site: Site) -> None:
+    step = Step(site, "list_connections", {}, connection="gateway")
+
+    assert step.run() == 0, step.err.getvalue()
+    assert [one["name"] for one in json.loads(step.out.getvalue())["connections"]] == [CONNECTION]
 
 
 def test_a_tool_error_exits_1(site: Site) -> None:
@@ -196,3 +208,34 @@ def test_a_held_call_outlives_a_restart_of_the_gateway(site: Site, end: str) -> 
 
     assert step.end() == 0, step.err.getvalue()
     assert site.upstream.markers[end] == 1
+
+
+@pytest.mark.promise("nothing-lost")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_job_that_is_cancelled_reads_how_to_collect_the_call_and_another_one_does(site: Site, number: int) -> None:
+    arguments, key = {"sql": DELETE, "marker": f"cancelled-{number}"}, f"cancelled-{number}"
+    token = CI.token(site.issuer)
+    command = ["-m", "proxy.client", "call", CONNECTION, "query", "--args", json.dumps(arguments)]
+    process = subprocess.Popen(
+        [sys.executable, *command, "--idempotency-key", key],
+        cwd=ROOT,
+        env={"HOLDGATE_URL": site.gateway.url, "HOLDGATE_TOKEN": token},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # Whoever starts the tests in the background has them ignore it, and so their children.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+    assert process.stderr is not None
+    assert "HELD" in process.stderr.readline()
+    process.send_signal(number)
+    out, err = process.communicate(timeout=GUARD)
+    (approval,) = site.open_approvals()
+    site.decide(approval["id"], "approve")
+    repeat = Step(site, "query", arguments, token=token, key=key)
+
+    assert (process.returncode, out) == (130, "")
+    assert f"--idempotency-key {key}" in err
+    assert site.upstream.markers[f"cancelled-{number}"] == 0
+    assert repeat.run() == 0
+    assert site.upstream.markers[f"cancelled-{number}"] == 1

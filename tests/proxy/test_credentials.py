@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from proxy.credentials import Credentials, Secret
+from approvals.secrets import Secret, Secrets
+from proxy.credentials import Credentials
 from proxy.errors import CredentialUnavailable
 
 
@@ -42,7 +43,7 @@ def test_a_secret_never_shows_itself() -> None:
 
 def test_a_rotated_environment_variable_is_seen_at_once() -> None:
     environ = {"TOKEN": "one"}
-    credentials = Credentials(environ=environ)
+    credentials = Credentials(Secrets(environ=environ))
     assert resolve(credentials, "env:TOKEN") == "one"
     environ["TOKEN"] = "two"
     assert resolve(credentials, "env:TOKEN") == "two"
@@ -50,7 +51,7 @@ def test_a_rotated_environment_variable_is_seen_at_once() -> None:
 
 def test_a_rotated_file_is_seen_without_a_restart(tmp_path: Path) -> None:
     clock, file = Clock(), tmp_path / "token"
-    credentials = Credentials(clock=clock)
+    credentials = Credentials(Secrets(), clock=clock)
     file.write_text("one\n")
     assert resolve(credentials, f"file:{file}") == "one"
     file.write_text("two\r\n")
@@ -63,7 +64,7 @@ def test_a_command_is_run_again_after_some_seconds_or_when_its_secret_was_refuse
     counter = tmp_path / "runs"
     script = f"p={str(counter)!r}; open(p, 'a').write('x'); print('tok-%d' % len(open(p).read()))"
     clock = Clock()
-    credentials = Credentials(commands={"vault-cli": [sys.executable, "-c", script]}, clock=clock)
+    credentials = Credentials(Secrets(commands={"vault-cli": [sys.executable, "-c", script]}), clock=clock)
     assert resolve(credentials, "exec:vault-cli") == "tok-1"
     assert resolve(credentials, "exec:vault-cli") == "tok-1"
     clock.now += 5
@@ -75,7 +76,7 @@ def test_a_command_is_run_again_after_some_seconds_or_when_its_secret_was_refuse
 def test_calls_that_ask_together_run_the_command_once(tmp_path: Path) -> None:
     counter = tmp_path / "runs"
     script = f"open({str(counter)!r}, 'a').write('x'); print('tok')"
-    credentials = Credentials(commands={"c": [sys.executable, "-c", script]})
+    credentials = Credentials(Secrets(commands={"c": [sys.executable, "-c", script]}))
 
     async def together() -> list[Secret]:
         return await asyncio.gather(*(credentials.resolve("exec:c") for _ in range(20)))
@@ -122,7 +123,7 @@ def test_what_cannot_be_had_is_named_without_its_value(reference: str) -> None:
         "hangs": [sys.executable, "-c", "import time; time.sleep(60)"],
         "nowhere": ["/nonexistent/program"],
     }
-    credentials = Credentials(commands=commands, environ=environ, timeout=0.3)
+    credentials = Credentials(Secrets(commands=commands, environ=environ, timeout=0.3), timeout=0.3)
     with pytest.raises(CredentialUnavailable) as caught:
         resolve(credentials, reference)
     assert (caught.value.reason, caught.value.executed) == ("credential_unavailable", "false")

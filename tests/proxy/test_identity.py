@@ -44,7 +44,9 @@ def test_a_ci_job_carries_its_run_the_person_behind_it_and_its_owners(desk: Desk
 
 @pytest.mark.parametrize("actor", ["9999", True, 47.5, ["4711"], {"id": "4711"}, None])
 def test_a_person_whom_nobody_linked_is_not_known(desk: Desk, actor: Any) -> None:
-    assert desk.admit(CI.bearer(desk.corp, now=desk.now, actor_id=actor)).person is None
+    caller = desk.admit(CI.bearer(desk.corp, now=desk.now, actor_id=actor))
+    assert caller.person is None
+    assert caller.starter == (f"https://id.example.com/github|{actor}" if isinstance(actor, str) else None)
 
 
 def test_a_person_is_known_only_when_linked_to_another_account(desk: Desk) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from proxy.jwks import Keys, KeySets, KeysUnavailable
+from proxy.jwks import LOOK_SECONDS, Keys, KeySets, KeysUnavailable
 from tests.key_web import NEW, OLD, Clock, Web, document, kids, settled
 
 
@@ -176,15 +176,18 @@ def test_a_key_file_is_read_again_when_it_changes(tmp_path: Path) -> None:
     path.write_bytes(document(OLD))
 
     async def run() -> None:
-        key_set = web.key_set(Clock(), f"file:{path}")
+        clock = Clock()
+        key_set = web.key_set(clock, f"file:{path}")
         first = await key_set.current()
         assert kids(first) == {OLD.kid}
         assert await key_set.current() is first
         path.write_bytes(document(OLD, NEW))
+        clock.seconds += LOOK_SECONDS
         assert kids(await key_set.current()) == {OLD.kid, NEW.kid}
         replacement = tmp_path / "next.json"
         replacement.write_bytes(document(NEW))
         os.replace(replacement, path)
+        clock.seconds += LOOK_SECONDS
         assert kids(await key_set.current()) == {NEW.kid}
 
     asyncio.run(run())
@@ -196,14 +199,31 @@ def test_a_key_file_that_is_broken_or_gone_leaves_the_last_keys_until_it_is_repa
     path.write_bytes(document(OLD))
 
     async def run() -> None:
-        key_set = Web().key_set(Clock(), f"file:{path}")
+        clock = Clock()
+        key_set = Web().key_set(clock, f"file:{path}")
         await key_set.current()
         path.write_bytes(b'{"keys": [')
+        clock.seconds += LOOK_SECONDS
         assert kids(await key_set.current()) == {OLD.kid}
         path.unlink()
+        clock.seconds += LOOK_SECONDS
         assert kids(await key_set.current()) == {OLD.kid}
         path.write_bytes(document(NEW))
+        clock.seconds += LOOK_SECONDS
         assert kids(await key_set.current()) == {NEW.kid}
+
+    asyncio.run(run())
+
+
+def test_a_key_that_is_not_known_yet_is_looked_for_in_the_file_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "jwks.json"
+    path.write_bytes(document(OLD))
+
+    async def run() -> None:
+        key_set = Web().key_set(Clock(), f"file:{path}")
+        await key_set.current()
+        path.write_bytes(document(OLD, NEW))
+        assert kids(await key_set.knowing(NEW.kid, "RS256")) == {OLD.kid, NEW.kid}
 
     asyncio.run(run())
 

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import pytest
 
-from proxy.credentials import Secret
+from approvals.secrets import Secret
 from proxy.errors import Fault
 from proxy.upstream import Answer, Credential, Upstream, UpstreamRequest
 from tests.upstream import FakeUpstream, running

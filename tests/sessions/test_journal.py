@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import pytest
-from django.db import IntegrityError, OperationalError, connection, transaction
+from django.db import IntegrityError, connection, transaction
 
 from sessions import leaf as leaves
 from sessions.events import Event, Payload
@@ -37,17 +38,27 @@ def session_named(name: str) -> RecordedSession:
     return RecordedSession.objects.create(id=name, actor="", connection="", run="", started_at="2026-01-01T00:00:00Z")
 
 
+@contextlib.contextmanager
+def a_table(made: str) -> Iterator[None]:
+    with connection.cursor() as cursor:
+        cursor.execute(f"CREATE TABLE {made}")
+        try:
+            yield
+        finally:
+            cursor.execute(f"DROP TABLE {made.split()[0]}")
+
+
 def test_an_event_is_an_entry_with_its_projection_and_its_payload(journal: Journal) -> None:
     event = Event(
         kind="call.result", call_id="c", session="s", connection="git", method="tools/call", tool="push",
         actor="ab", policy_revision=4, policy_digest="dd", facts={"status": 200},
         payloads={"answer": Payload(b'{"ok":true}')},
     )  # fmt: skip
-    journal.append_now(event)
+    journal.append_now(intent("c"), event)
     leaf = stored()[-1]
     row = Entry.objects.latest("id")
     assert (leaf.kind, leaf.revision, leaf.digest, leaf.facts) == ("call.result", 4, "dd", {"status": 200})
-    assert (leaf.origin, leaf.build, leaf.writer, leaf.n) == ("holdgate-test", "test", journal.process_id, 1)
+    assert (leaf.origin, leaf.build, leaf.writer, leaf.n) == ("holdgate-test", "test", journal.process_id, 2)
     assert (row.kind, row.call_id, row.session) == ("call.result", "c", "s")
     assert (row.connection, row.tool, row.actor, row.ts) == ("git", "push", "ab", leaves.moment(leaf.ts))
     assert bytes(row.leaf_hash) == leaves.leaf_hash(bytes(row.leaf))
@@ -69,25 +80,19 @@ def test_a_process_says_when_it_starts_and_stops(transactional_db: None) -> None
 
 
 def test_what_queued_during_a_commit_becomes_one_transaction(journal: Journal) -> None:
-    transactions = []
-
-    def note() -> int:
-        transactions.append(1)
-        return 1
-
-    with running(revision=note) as counted:
+    # The second transaction of several would find the messages of the first, and refuse its own.
+    with running(revision="SELECT COUNT(*) FROM mcp_sessions_entry WHERE kind = 'call.message'") as counted:
 
         async def burst() -> None:
             gate = Gate()
             held = asyncio.create_task(counted.transact(gate))
             await asyncio.to_thread(gate.reached.wait, 10)
-            waiting = [asyncio.create_task(counted.append(message(str(n)), revision=1)) for n in range(100)]
+            waiting = [asyncio.create_task(counted.append(message(str(n)), revision=0)) for n in range(100)]
             await asyncio.sleep(0)
             gate.open()
             await asyncio.gather(held, *waiting)
 
         asyncio.run(burst())
-        assert len(transactions) == 1
         numbers = [leaf.n for leaf in stored() if leaf.writer == counted.process_id]
         assert numbers == list(range(101))
 
@@ -275,33 +280,24 @@ def test_a_full_queue_refuses_at_once(transactional_db: None) -> None:
 
 
 def test_a_policy_that_moved_since_the_verdict_is_told_and_nothing_written(transactional_db: None) -> None:
-    current = [3]
-    with running(revision=lambda: current[0]) as journal:
+    with running(revision="SELECT 3 + COUNT(*) FROM mcp_sessions_recordedsession") as journal:
         journal.append_now(message("ok"), revision=3)
-        journal.transact_now(lambda: (current.__setitem__(0, 4), [message("published")]), exclusive=True)
+        journal.transact_now(lambda: (session_named("published"), [message("published")]), exclusive=True)
         with pytest.raises(RevisionMoved) as moved:
             journal.append_now(message("stale"), revision=3)
         assert moved.value.current == 4
         with pytest.raises(RevisionMoved):
             journal.transact_now(lambda: (session_named("stale"), [message("stale")]), revision=3)
     assert [leaf.call for leaf in stored() if leaf.call] == ["ok", "published"]
-    assert not RecordedSession.objects.exists()
+    assert not RecordedSession.objects.filter(id="stale").exists()
 
 
 def test_a_database_that_cannot_be_reached_refuses_and_recovers(transactional_db: None) -> None:
-    failing = [False]
-
-    def revision() -> int:
-        if failing[0]:
-            raise OperationalError("away")
-        return 1
-
-    with running(revision=revision) as journal:
-        failing[0] = True
+    with running(revision="SELECT number FROM test_policy") as journal:
         with pytest.raises(RecordUnavailable):
             journal.append_now(message("lost"), revision=1)
-        failing[0] = False
-        journal.append_now(message("kept"), revision=1)
+        with a_table("test_policy AS SELECT 1 AS number"):
+            journal.append_now(message("kept"), revision=1)
     assert [leaf.n for leaf in stored()] == [0, 1, 2]
     assert [leaf.call for leaf in stored()] == ["", "kept", ""]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from django.db import connection, connections, transaction
+from django.db import connection, connections
 
 from sessions import leaf as leaves
 from sessions import store
@@ -95,12 +95,12 @@ def test_an_entry_that_commits_after_a_higher_id_still_gets_its_place(journal: J
         mine = connections["default"]
         sealer = Sealer(origin=ORIGIN, build="test", writer="slow")
         rows = store.Rows()
-        with transaction.atomic():
-            now = store.lock(mine, exclusive=False)
-            sealer.add(sealer.seal([Event(kind="process.started")]), rows, now)
-            store.write(mine, rows)
+        with store.Transaction(mine, orm=True) as slow:
+            sealer.add(sealer.seal([Event(kind="process.started")]), rows, slow.begin().now)
+            slow.write(rows)
             drawn.set()
             finish.wait(20)
+            slow.commit()
         mine.close()
 
     thread = threading.Thread(target=slow_writer)
@@ -118,6 +118,17 @@ def test_an_entry_that_commits_after_a_higher_id_still_gets_its_place(journal: J
     slow = LogIndex.objects.get(log_index=4).entry
     assert leaves.decode(bytes(slow.leaf)).writer == "slow"
     assert slow.pk < LogIndex.objects.get(log_index=3).entry.pk
+    assert log.verify() == []
+
+
+def test_a_log_that_is_never_idle_does_not_search_from_the_beginning_again(journal: Journal, log: Log) -> None:
+    for _ in range(33):
+        journal.append_now(*[Event(kind="call.message")] * 500)
+    assert log.sequencer.run_once() == 16_501
+    first = Entry.objects.earliest("id").pk
+    assert SequencerState.objects.get().low_water >= first + 10_000
+    write(journal, 3)
+    assert log.sequencer.run_once() == 3
     assert log.verify() == []
 
 

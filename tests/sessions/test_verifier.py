@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -73,6 +74,13 @@ def test_a_changed_time_is_found(sound: Log) -> None:
     if connection.vendor == "sqlite":
         tamper("UPDATE mcp_sessions_entry SET ts = 'no moment' WHERE id = %s", [entry(3)])
         assert found(sound) == {"projection changed"}
+
+
+def test_a_leaf_of_a_moment_that_does_not_exist_is_found(sound: Log) -> None:
+    row = Entry.objects.get(id=entry(5))
+    changed = re.sub(rb'"ts":"(\d{4})-\d\d', rb'"ts":"\1-13', bytes(row.leaf))
+    tamper("UPDATE mcp_sessions_entry SET leaf = %s WHERE id = %s", [changed, row.pk])
+    assert "altered" in found(sound)
 
 
 def test_a_changed_leaf_hash_is_found(sound: Log) -> None:

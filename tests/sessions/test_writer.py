@@ -27,6 +27,7 @@ class Outage:
     def __init__(self) -> None:
         self.away = False
         self.stays_away = False
+        self.takes_next = False
 
     def work(self) -> tuple[None, Sequence[Event]]:
         """Return an intent. Django runs the hook after the COMMIT, before the writer hears of it."""
@@ -38,12 +39,19 @@ class Outage:
         msg = "the connection was lost"
         raise OperationalError(msg)
 
-    def __call__(self, execute: Callable[..., object], *rest: object) -> object:
+    def __call__(self, execute: Callable[..., object], statement: str | bytes, *rest: object) -> object:
         """Stand before every statement of this thread."""
         if self.away:
             msg = "no answer"
             raise OperationalError(msg)
-        return execute(*rest)
+        if self.takes_next and connection.in_atomic_block:
+            self.takes_next = False
+            transaction.on_commit(self._lose)
+        found = execute(statement, *rest)
+        if self.takes_next and isinstance(statement, bytes) and statement.endswith(b"COMMIT"):
+            self.takes_next = False
+            self._lose()
+        return found
 
 
 @pytest.fixture
@@ -82,6 +90,26 @@ def test_until_a_doubtful_commit_is_settled_nothing_else_is_written(writer: Writ
     assert later.error is None
     assert [event.call_id for event in writer.late] == ["doubtful"]
     assert numbers() == [0, 1]
+
+
+def test_events_alone_whose_commit_was_taken_count_and_are_written_once(writer: Writer, outage: Outage) -> None:
+    outage.takes_next = True
+    jobs = [message(), message()]
+    writer.commit(jobs)
+    assert [job.error for job in jobs] == [None, None]
+    assert not outage.takes_next
+    writer.commit([message()])
+    assert numbers() == [0, 1, 2]
+
+
+def test_a_call_that_is_open_already_fails_alone_and_leaves_the_connection_as_it_was(writer: Writer) -> None:
+    twice = [Job(events=(Event(kind="call.intent", call_id="a"),)) for _ in range(2)]
+    writer.commit([message(), twice[0]])
+    bad = [message(), twice[1], message()]
+    writer.commit(bad)
+    assert [job.error is None for job in bad] == [True, False, True]
+    assert not connection.in_atomic_block
+    assert numbers() == [0, 1, 2, 3]
 
 
 def test_a_commit_that_did_not_happen_gives_its_numbers_back(writer: Writer, outage: Outage) -> None:

@@ -1,27 +1,32 @@
-"""`manage.py policy`: export, diff, apply and test the declarative configuration."""
+"""`manage.py policy`: export, diff, apply, test, simulate and lint the declarative configuration."""
 
 from __future__ import annotations
 
 import json
 import sys
 from argparse import ArgumentParser
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError
-from django.db.models import Q
 
+from approvals.backtest import BackTest, told
 from approvals.config.document import diff, dump
 from approvals.config.loader import ConfigError, load
+from approvals.database import database_now
 from approvals.drafts import apply_text, items_of, preview
-from approvals.models import ConfigItem, Person, PolicyRevision
-from approvals.policy import Policy, local_groups
+from approvals.lint import lint
+from approvals.loosening import loosenings
+from approvals.models import ConfigItem, PolicyRevision
+from approvals.pastcalls import past_calls
+from approvals.policy import Policy
 from approvals.publication import Policies
 from approvals.runtime import runtime, shut_down
-from approvals.standing import caller_of
-from approvals.verdicts import Call, Caller, Hold
-from sessions.journal import RecordUnavailable
+from approvals.standing import caller_named
+from approvals.verdicts import Call, Hold
+from sessions.journal import RecordUnavailable, RecordUncertain
 
 if TYPE_CHECKING:
     from approvals.config.schema import Config
@@ -39,6 +44,16 @@ class Command(BaseCommand):
             one = actions.add_parser(name, help=what)
             one.add_argument("file", type=Path)
             one.add_argument("--prune", action="store_true", help="also disable what was made in the admin")
+        lint = actions.add_parser(
+            "lint", help="name what is valid and yet hardly meant; exit 1 when there is something"
+        )
+        lint.add_argument("file", type=Path, nargs="?", help="a file, instead of what is in force")
+        past = actions.add_parser("simulate", help="judge recorded calls by a file, and change nothing")
+        past.add_argument("file", type=Path)
+        past.add_argument("--days", type=int, default=7, help="how far back (default 7)")
+        past.add_argument("--connection", default="", help="only calls of this connection")
+        past.add_argument("--limit", type=int, default=0, help="at most so many calls; 0: all")
+        past.add_argument("--json", action="store_true", dest="as_json", help="the whole report as JSON")
         test = actions.add_parser("test", help="print the verdict on one call")
         test.add_argument("connection")
         test.add_argument("tool")
@@ -57,6 +72,8 @@ class Command(BaseCommand):
             raise CommandError("\n".join(str(problem) for problem in error.problems), returncode=2) from error
         except (OSError, UnicodeDecodeError) as error:
             raise CommandError(str(error), returncode=2) from error
+        except RecordUncertain as error:
+            raise CommandError(f"{error}: see `policy export`", returncode=2) from error
         except RecordUnavailable as error:
             raise CommandError(f"{error}; nothing was changed", returncode=2) from error
         except DatabaseError as error:
@@ -72,9 +89,12 @@ class Command(BaseCommand):
     def _diff(self, options: dict[str, Any]) -> int:
         text = _read(options["file"])
         wanted = preview(text, prune=options["prune"])
-        changes = diff(_in_force(), wanted)
+        current = _in_force()
+        changes = diff(current, wanted)
         for change in changes:
             self.stdout.write(str(change))
+        for loosening in loosenings(current, wanted):
+            self.stdout.write(f"looser: {loosening}")
         staying = set() if options["prune"] else _admin_made() - items_of(load(text)).keys()
         for kind, name in sorted(staying):
             self.stdout.write(f"{kind} {name} was made in the admin and stays")
@@ -89,7 +109,28 @@ class Command(BaseCommand):
             shut_down()
         for change in published.changes:
             self.stdout.write(str(change))
+        for loosening in published.loosened:
+            self.stdout.write(f"looser: {loosening}")
         self.stdout.write(f"revision {published.revision}" + ("" if published.changes else " (nothing changed)"))
+        return 0
+
+    def _lint(self, options: dict[str, Any]) -> int:
+        config = load(_read(options["file"])) if options["file"] else _in_force()
+        findings = lint(config)
+        for finding in findings:
+            self.stdout.write(str(finding))
+        if not findings:
+            self.stdout.write("nothing to say")
+        return 1 if findings else 0
+
+    def _simulate(self, options: dict[str, Any]) -> int:
+        config = load(_read(options["file"]))
+        until = database_now()
+        since = until - timedelta(days=options["days"])
+        calls = past_calls(config, since, until, connection=options["connection"], limit=options["limit"])
+        report = BackTest(Policy.compile(config)).run(calls)
+        lines = told(report, options["days"])
+        self.stdout.write(json.dumps(report.as_json(), indent=2) if options["as_json"] else lines)
         return 0
 
     def _test(self, options: dict[str, Any]) -> int:
@@ -100,7 +141,7 @@ class Command(BaseCommand):
         except ValueError as error:
             raise CommandError(f"--args is not JSON: {error}", returncode=2) from error
         call = Call(
-            caller=_caller(options, policy),
+            caller=caller_named(options["who"], options["kind"], frozenset(options["group"]), policy),
             connection=options["connection"],
             method="tools/call",
             name=options["tool"],
@@ -128,17 +169,3 @@ def _in_force() -> Config:
 def _admin_made() -> set[tuple[str, str]]:
     made = ConfigItem.objects.filter(owner=ConfigItem.Owner.ADMIN, enabled=True)
     return set(made.values_list("kind", "name"))
-
-
-def _caller(options: dict[str, Any], policy: Policy) -> Caller:
-    """Return who the call is tried as: a known person, an account by iss|sub, or nobody in particular."""
-    who, further = options["who"], frozenset(options["group"])
-    iss, _, sub = who.partition("|")
-    known = Person.objects.filter(Q(email=who) | Q(display=who) | Q(iss=iss, sub=sub)) if who else Person.objects.none()
-    person = known.order_by("created_at").first() if options["kind"] == "person" else None
-    if person is not None:
-        caller = caller_of(person, policy)
-        return caller.with_groups(caller.groups | further)
-    issuer = next((entry.name for entry in policy.config.issuers if entry.issuer == iss), "")
-    caller = Caller(iss=iss, sub=sub, kind=options["kind"], issuer=issuer)
-    return caller.with_groups(local_groups(policy.config, caller) | further)

@@ -1,4 +1,4 @@
-"""`manage.py verify`: is the record in the live database what was once signed?"""
+"""`manage.py verify`: is the record in the live database, or in a bundle, what was once signed?"""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from django.db.migrations.executor import MigrationExecutor
 
 from sessions import ledger, logkey
 from sessions.anchors import AnchorBroken, FileAnchor
+from sessions.evidence.gwverify import command
 from sessions.verifier import Verifier
 
 SOUND, ALTERED, CANNOT_CHECK = 0, 1, 2
@@ -23,11 +24,12 @@ class CannotCheck(Exception):
 
 
 class Command(BaseCommand):
-    help = "Verify the record in the live database: exit 0 sound, 1 altered, 2 cannot check."
+    help = "Verify the record in the live database, or an evidence bundle: exit 0 sound, 1 altered, 2 cannot check."
     requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """Name the key and the anchor; by default those of this installation."""
+        """Name a bundle, the key and the anchor; by default the live record and those of this installation."""
+        parser.add_argument("bundle", nargs="?", metavar="BUNDLE", help="an evidence bundle; default: the live record")
         parser.add_argument("--key", metavar="FILE", help="public key of the log (a vkey line); default: our own")
         parser.add_argument("--anchor", metavar="FILE", help="file of anchored checkpoints; default: our own")
 
@@ -36,6 +38,9 @@ class Command(BaseCommand):
         state = Path(settings.STATE_DIR)
         key = Path(options["key"] or state / "keys" / "log.pub")
         anchor = Path(options["anchor"] or state / "anchor" / "checkpoints.txt")
+        if options["bundle"]:
+            given = ["--anchor", str(anchor)] if anchor.exists() or options["anchor"] else []
+            sys.exit(command.main([options["bundle"], "--key", str(key), *given]))
         try:
             code = self._verify(key, anchor)
         except (CannotCheck, logkey.KeyUnusable, AnchorBroken, DatabaseError) as error:

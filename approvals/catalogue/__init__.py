@@ -1,0 +1,1 @@
+"""Tool definitions as servers gave them: pinned, compared, flagged, accepted."""

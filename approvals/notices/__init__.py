@@ -1,0 +1,1 @@
+"""What is told of approval requests outside the gateway's own pages, and how each way puts it."""

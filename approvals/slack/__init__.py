@@ -1,0 +1,1 @@
+"""Slack: the card of a request, what a click does, and the one client of Slack's API."""

@@ -1,0 +1,1 @@
+"""What kind of thing a SQL text does: a read is what is provably a read, everything else is risky. Pure."""

@@ -1,0 +1,238 @@
+"""One verification of one bundle: the files, the tree, the payloads, the tables, the policies. Pure but for reading."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import hashlib
+import io
+import json
+import zipfile
+from collections.abc import Iterator
+from typing import Any, Final
+
+from sessions.evidence.gwverify.notes import CannotCheck, Key, head_of, notes_in
+from sessions.evidence.gwverify.populations import CALL_KINDS, POPULATIONS, population_of
+from sessions.tree import Frontier, ProofInvalid, verify_inclusion
+
+MANIFEST, NOTE = "MANIFEST.json", "MANIFEST.note"
+FORMAT: Final = "holdgate-evidence-v1"
+_COMMITMENT_TAG: Final = b"holdgate-payload-v1\x00"
+
+
+def manifest_lines(name: str, manifest: bytes) -> list[str]:
+    """Return the text that the log's key signs under a manifest; no checkpoint reads like it."""
+    return [f"{name}/evidence-manifest", hashlib.sha256(manifest).hexdigest()]
+
+
+class Verification:
+    """One verification of one bundle. Iterate `findings()` to its end; then the counters are valid."""
+
+    def __init__(self, bundle: zipfile.ZipFile, key: Key, anchor: str = "", *, deep: bool = False) -> None:
+        self.entries = self.checkpoints = 0
+        self.head = ""
+        self._zip, self._key, self._anchor, self._deep = bundle, key, anchor, deep
+        self._manifest: dict[str, Any] = {}
+        self._rows: dict[str, dict[int, str]] = {}  # population -> log index -> leaf hash, of the period
+        self._calls: set[str] = set()
+        self._wanted: dict[str, tuple[int, str]] = {}  # commitment -> length, where
+        self._erased: set[str] = set()
+        self._approved: dict[str, Any] = {}
+        self._asked: dict[str, Any] = {}
+        self._governed: set[str] = set()  # digests of policies that entries name
+        self._writers: dict[str, tuple[int, int, int]] = {}  # first and last number, how many
+
+    def findings(self) -> Iterator[str]:
+        """Check everything that can be checked and yield each finding as a line."""
+        broken = False
+        for finding in self._files():
+            broken = True
+            yield finding
+        if broken and not self._manifest:
+            return
+        try:
+            yield from self._log()
+            yield from self._payloads()
+            yield from self._populations()
+            yield from self._policies()
+        except (KeyError, TypeError, ValueError, AttributeError, csv.Error) as error:
+            yield f"malformed: the bundle does not have the form of {FORMAT} ({type(error).__name__}: {error})"
+
+    def _files(self) -> Iterator[str]:
+        names = self._zip.namelist()
+        if len(set(names)) != len(names):
+            yield "inserted: a file is there twice"
+        if not {MANIFEST, NOTE} <= set(names):
+            yield f"deleted: no {MANIFEST} or no {NOTE}"
+            return
+        manifest = self._zip.read(MANIFEST)
+        lines = self._key.signed(self._zip.read(NOTE).decode("utf-8", "replace"))
+        if lines != manifest_lines(self._key.name, manifest):
+            yield f"altered: {MANIFEST} is not what the key signed"
+            return
+        self._manifest = json.loads(manifest)
+        if self._manifest["format"] != FORMAT:
+            raise CannotCheck(f"the bundle has the format {self._manifest['format']}, this is for {FORMAT}")
+        listed = {one["path"]: one for one in self._manifest["files"]}
+        for name in sorted(set(names) - listed.keys() - {MANIFEST, NOTE}):
+            yield f"inserted: {name}: not in the manifest"
+        for name, one in listed.items():
+            if name not in names:
+                yield f"deleted: {name}: in the manifest, not in the bundle"
+            elif _digest(self._zip, name) != (one["sha256"], one["bytes"]):
+                yield f"altered: {name}: not what the manifest says"
+
+    def _lines(self, name: str) -> Iterator[Any]:
+        with self._zip.open(name) as file:
+            for line in file:
+                yield json.loads(line)
+
+    def _log(self) -> Iterator[str]:
+        start = json.loads(self._zip.read("log/start.json"))
+        tree = Frontier(start["size"], [bytes.fromhex(one) for one in start["hashes"]])
+        notes = list(notes_in(self._zip.read("log/checkpoints.txt").decode()))
+        heads = {}
+        for number, note in enumerate(notes):
+            trust = not self._deep and number != len(notes) - 1
+            found = head_of(self._key.signed(note, trust=trust), self._key.name)
+            if found is None:
+                yield f"checkpoint signature: checkpoint {number + 1} of {len(notes)} is not signed by this key"
+            else:
+                heads[found[0]] = found[1]
+        yield from self._anchored(heads)
+        yield from self._root(tree, heads)
+        for row in self._lines("log/entries.jsonl"):
+            leaf = row["leaf"].encode()
+            if row["i"] != tree.size:
+                yield f"deleted: log index {tree.size}: the next entry is number {row['i']}"
+            digest = _leaf_hash(leaf)
+            tree.append(digest)
+            self.entries += 1
+            yield from self._entry(row["i"], json.loads(leaf), digest.hex())
+            yield from self._root(tree, heads)
+        if heads and max(heads) != tree.size:
+            yield f"truncated: checkpoint {max(heads)}: the bundle ends after entry {tree.size}"
+        if not heads and tree.size:
+            yield "checkpoint missing: nothing signed covers the entries"
+        self.head = tree.root().hex()
+        for writer, (first, last, count) in self._writers.items():
+            if last - first + 1 != count:
+                yield f"deleted: writer {writer}: {last - first + 1 - count} of its entries are gone"
+
+    def _root(self, tree: Frontier, heads: dict[int, bytes]) -> Iterator[str]:
+        if tree.size in heads:
+            self.checkpoints += 1
+            if heads[tree.size] != tree.root():
+                yield f"altered: checkpoint {tree.size}: the entries before it do not give its root"
+
+    def _anchored(self, heads: dict[int, bytes]) -> Iterator[str]:
+        for note in notes_in(self._anchor):
+            found = head_of(self._key.signed(note), self._key.name)
+            if found is None:
+                yield "anchor: a note that this key did not sign"
+            elif found[0] in heads and heads[found[0]] != found[1]:
+                yield f"checkpoint altered: the anchor holds another root for {found[0]} entries"
+            elif heads and min(heads) <= found[0] <= max(heads) and found[0] not in heads:
+                yield f"deleted: checkpoint {found[0]}: the anchor holds it, the bundle does not"
+
+    def _entry(self, index: int, leaf: dict[str, Any], digest: str) -> Iterator[str]:
+        where = f"log index {index}"
+        if leaf["origin"] != self._key.name:
+            yield f"inserted: {where}: an entry of {leaf['origin']}"
+        first, last, count = self._writers.get(leaf["writer"], (leaf["n"], leaf["n"], 0))
+        self._writers[leaf["writer"]] = (min(first, leaf["n"]), max(last, leaf["n"]), count + 1)
+        if self._manifest["from"] <= leaf["ts"] < self._manifest["to"]:
+            self._rows.setdefault(population_of(leaf["kind"]), {})[index] = digest
+            if leaf["kind"] in CALL_KINDS and leaf["call"]:
+                self._calls.add(leaf["call"])
+        self._governed.add(leaf["policy"]["digest"])
+        for name, one in leaf["payloads"].items():
+            self._wanted[one["c"]] = (one["len"], f"{where} payload {name}")
+        if leaf["kind"] == "payload.erased":
+            self._erased.update(leaf["facts"]["commitments"])
+        yield from self._decision(where, leaf)
+
+    def _decision(self, where: str, leaf: dict[str, Any]) -> Iterator[str]:
+        """What was asked for, approved and run must be one call."""
+        approval, digest = leaf["facts"].get("approval"), leaf["facts"].get("call")
+        if leaf["kind"] == "approval.requested":
+            self._asked[approval] = digest
+        elif leaf["kind"] == "approval.approved":
+            self._approved[approval] = digest
+            if self._asked.get(approval, digest) != digest:
+                yield f"contradiction: {where}: not the call that was asked for was approved"
+        elif leaf["kind"] == "call.intent":
+            held = leaf["facts"].get("verdict") == "hold" and approval in self._asked
+            if held and (digest is None or self._approved.get(approval) != digest):
+                yield f"contradiction: {where}: a call ran that was not approved, or not in this form"
+
+    def _payloads(self) -> Iterator[str]:
+        for row in self._lines("log/payloads.jsonl"):
+            body = row["text"].encode() if "text" in row else base64.b64decode(row["base64"], validate=True)
+            length, where = self._wanted.pop(row["c"], (None, ""))
+            salted = _commitment(bytes.fromhex(row["salt"]), body)
+            if length is None:
+                yield f"inserted: payload {row['c']}: no entry commits to it"
+            elif salted != row["c"] or length != len(body):
+                yield f"payload altered: {where}"
+        if self._manifest["payloads"]:
+            for commitment, (_, where) in self._wanted.items():
+                if commitment not in self._erased:
+                    yield f"payload missing: {where}: gone without an entry that it was erased"
+
+    def _populations(self) -> Iterator[str]:
+        for name in POPULATIONS:
+            entries = self._rows.get(name, {})
+            for row in self._csv(f"population/{name}.csv"):
+                if entries.pop(int(row["log_index"]), "") != row["leaf_hash"]:
+                    yield f"population: {name}.csv: row of log index {row['log_index']} is no entry of the period"
+            for index in entries:
+                yield f"population: {name}.csv: the entry of log index {index} is missing"
+        for row in self._csv("population/calls.csv"):
+            if row["call"] not in self._calls:
+                yield f"population: calls.csv: {row['call']} is no call of the period, or there twice"
+            self._calls.discard(row["call"])
+        for call in sorted(self._calls):
+            yield f"population: calls.csv: the call {call} is missing"
+
+    def _csv(self, name: str) -> Iterator[dict[str, str]]:
+        with self._zip.open(name) as file:
+            yield from csv.DictReader(io.TextIOWrapper(file, "utf-8", newline=""))
+
+    def _policies(self) -> Iterator[str]:
+        head, missing = bytes.fromhex(self.head), self._governed - {""}
+        for one in self._lines("policy/publications.jsonl"):
+            leaf, digest, revision = one["leaf"].encode(), one["digest"], one["revision"]
+            content = json.loads(leaf)
+            document, salt = self._zip.read(f"policy/{revision}.json"), bytes.fromhex(one["salt"])
+            if _commitment(salt, document) != content["payloads"]["document"]["c"]:
+                yield f"altered: policy/{revision}.json: not the document that was published"
+            proof = [bytes.fromhex(sibling) for sibling in one["proof"]]
+            try:
+                verify_inclusion(_leaf_hash(leaf), one["i"], one["size"], proof, head)
+                named = content["policy"] == {"digest": digest, "revision": revision}
+                published = named and content["kind"] == "policy.published"
+            except ProofInvalid:
+                published = False
+            if not published:
+                yield f"altered: policy {revision}: its publication is no entry of this log"
+            missing.discard(digest)
+        for digest in sorted(missing):
+            yield f"policy missing: {digest}: entries name it, the bundle does not have it"
+
+
+def _leaf_hash(leaf: bytes) -> bytes:
+    return hashlib.sha256(b"\x00" + leaf).digest()
+
+
+def _commitment(salt: bytes, body: bytes) -> str:
+    return hashlib.sha256(_COMMITMENT_TAG + salt + body).hexdigest()
+
+
+def _digest(bundle: zipfile.ZipFile, name: str) -> tuple[str, int]:
+    digest, size = hashlib.sha256(), 0
+    with bundle.open(name) as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+            size += len(block)
+    return digest.hexdigest(), size
