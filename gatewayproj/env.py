@@ -13,6 +13,7 @@ from pathlib import Path
 from django.core.exceptions import ImproperlyConfigured
 
 from approvals import known
+from approvals.addresses import Networks
 
 
 @dataclass(frozen=True)
@@ -91,6 +92,15 @@ def choice(name: str, default: str, help_text: str, choices: tuple[str, ...]) ->
 def words(name: str, default: str, help_text: str) -> list[str]:
     """Return a comma-separated list without empty entries."""
     return [word.strip() for word in _read(name, default, help_text).split(",") if word.strip()]
+
+
+def networks(name: str, help_text: str) -> Networks:
+    """Return what may be dialled: networks separated by commas, each forbidden that begins with `!`."""
+    try:
+        return Networks.read(words(name, "", help_text), said_by=name)
+    except ValueError as error:
+        msg = f"{name}: {error}."
+        raise ImproperlyConfigured(msg) from error
 
 
 def of_issuer(issuer: str, part: str) -> str:

@@ -145,6 +145,11 @@ SLACK_API_URL = env.text(
 EXEC_CREDENTIALS = env.text(
     "HOLDGATE_EXEC_CREDENTIALS", "{}", 'What `exec:NAME` runs: a JSON object, `{"NAME": ["program", "argument"]}`.'
 )
+UPSTREAM_NETWORKS = env.networks(
+    "HOLDGATE_UPSTREAM_NETWORKS",
+    "Networks of servers, token endpoints and keys, such as `10.0.0.0/8,!10.0.0.7`: one with `!` is never dialled, and"
+    " where any stands without, no others are; default: all but link-local, metadata, multicast and reserved ones.",
+)
 STDIO_COMMANDS = env.text(
     "HOLDGATE_STDIO_COMMANDS",
     "",

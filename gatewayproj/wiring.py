@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from typing import TYPE_CHECKING
 
 from django.conf import settings
 
@@ -21,7 +22,13 @@ from proxy.steps import GatewaySteps
 from proxy.transport import Transport
 from proxy.upstream import Upstream, pooled_transport
 
-_key_transport = cache(pooled_transport)
+if TYPE_CHECKING:
+    import httpx
+
+
+@cache
+def _key_transport() -> httpx.AsyncBaseTransport:
+    return pooled_transport(networks=settings.UPSTREAM_NETWORKS)
 
 
 @cache
@@ -51,7 +58,9 @@ def build_gateway() -> Gateway:
     metrics.watch_record(house.journal)
     counts.observe = metrics.refused
     runner = Door(lambda: settings.STDIO_SOCKET)
-    transport = Transport(Upstream(), Credentials(secrets.configured()), sessions, runner)
+    transport = Transport(
+        Upstream(networks=settings.UPSTREAM_NETWORKS), Credentials(secrets.configured()), sessions, runner
+    )
     steps = GatewaySteps(house, transport, sessions, background, counts)
     metrics.watch_crowd(steps.crowd)
     return Gateway(

@@ -25,16 +25,19 @@ class Fault(Exception):
     answer body.
 
     `executed` says whether the upstream ran the call, `status` is the HTTP status that the upstream sent, if
-    any.
+    any, `detail` is a word for the record that says more than the reason.
     """
 
     reason: ClassVar[str]
     executed: Executed = "unknown"
 
-    def __init__(self, message: str, *, executed: Executed | None = None, status: int | None = None) -> None:
+    def __init__(
+        self, message: str, *, executed: Executed | None = None, status: int | None = None, detail: str = ""
+    ) -> None:
         super().__init__(message)
         self.message = message
         self.status = status
+        self.detail = detail
         if executed is not None:
             self.executed = executed
 

@@ -57,6 +57,7 @@ class Ending:
     masked: tuple[str, ...] = ()  # what was hidden, and how often
     exposed: tuple[str, ...] = ()  # what this caller saw of it, whom the rules except
     reason: str = ""
+    detail: str = ""  # of the reason
 
 
 def _recover_after(exchange: Exchange) -> float | None:
@@ -279,7 +280,7 @@ class Forwarding:
         unknown = refusal.executed == "unknown"
         status = Status.OUTCOME_UNKNOWN if unknown else Status.FAILED
         kind = "call.unknown" if unknown else "call.failed"
-        ending = Ending(kind, refusal.executed, body, status, reason=refusal.reason)
+        ending = Ending(kind, refusal.executed, body, status, reason=refusal.reason, detail=fault.detail)
         await self.end(exchange, permit, ending)
         return CallFailed(refusal, status=_status_of(fault))
 
@@ -330,6 +331,7 @@ class Forwarding:
             status=exchange.status,
             milliseconds=int((time.monotonic() - exchange.started) * 1000),
             reason=ending.reason or None,
+            detail=ending.detail or None,
         )
 
     def _keep(

@@ -81,7 +81,8 @@ class OwnRequests:
             await record("call.intent", {"by": "gateway"}, exchange.connection.timeout + RECOVERY_MARGIN)
             yield facts
         except Fault as fault:
-            await record("call.failed", {"executed": fault.executed, "reason": fault.reason})
+            detail = {"detail": fault.detail} if fault.detail else {}
+            await record("call.failed", {"executed": fault.executed, "reason": fault.reason, **detail})
             raise
         except asyncio.CancelledError:
             self._background.run(record("call.cancelled", {"executed": "unknown"}))

@@ -117,6 +117,7 @@ class Transport:
             credential=await self._credential(connection),
             fields=owner(actor) if connection.transport == "stdio" else (),
             timeout=10.0,
+            networks=connection.narrowed,
         )
         async with await self._upstream_of(connection).exchange(request):
             return
@@ -143,6 +144,7 @@ class Transport:
             fields=fields(exchange.caller, exchange.snapshot.revision) if is_stdio else (),
             timeout=float(connection.timeout),
             max_answer=connection.max_answer,
+            networks=connection.narrowed,
         )
 
     def _upstream_of(self, connection: Connection) -> Upstream:

@@ -13,9 +13,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ssl
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextvars import ContextVar
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Self
 
@@ -23,6 +21,8 @@ import aiohttp
 from httpx_aiohttp import AiohttpTransport
 from yarl import URL
 
+from approvals.addresses import Networks
+from proxy.dialling import Sending, guarded, sending
 from proxy.errors import Fault, OutcomeUnknown, UpstreamInvalid, UpstreamTimeout, UpstreamUnavailable
 from proxy.stdio import faults
 from proxy.upstream_answer import MAX_ANSWER, Answer, Credential, Opened, UpstreamRequest
@@ -42,6 +42,7 @@ MAX_CONNECTIONS = 2000
 MAX_UNUSABLE = 5
 # What is read at once is masked at once, and recorded as one entry of the record, whose size is limited.
 CHUNK_BYTES = 16 * 1024
+ANY = Networks()
 
 _TRACING = frozenset({b"traceparent", b"tracestate"})
 _OWN = frozenset({b"mcp-session-id"})
@@ -55,8 +56,8 @@ _FIXED = [
 class Upstream:
     """The connections of this process to all upstreams. Made once; used in one event loop; closed at the end.
 
-    `tls` replaces the system's trust store; `connect_timeout` is in seconds. With `socket` every request goes to the
-    runner of stdio servers on that Unix socket, which may tell faults.
+    `tls` replaces the system's trust store; `connect_timeout` is in seconds; `networks` may be dialled. With `socket`
+    every request goes to the runner of stdio servers on that Unix socket, which may tell faults.
     """
 
     def __init__(
@@ -65,10 +66,14 @@ class Upstream:
         tls: ssl.SSLContext | None = None,
         connect_timeout: float = CONNECT_SECONDS,
         socket: Callable[[], str] | None = None,
+        networks: Networks = ANY,
     ) -> None:
         self._tls = tls
         self._socket = socket
+        self._networks = networks
         self._session: aiohttp.ClientSession | None = None
+        # A connection that one of these allowed must serve nobody whom another one governs.
+        self._narrower: dict[Networks, aiohttp.ClientSession] = {}
         self._timeout = aiohttp.ClientTimeout(total=None, connect=connect_timeout, sock_connect=connect_timeout)
 
     async def exchange(self, request: UpstreamRequest) -> Answer:
@@ -88,12 +93,10 @@ class Upstream:
         return answer
 
     async def _send(self, request: UpstreamRequest, deadline: float | None) -> Opened:
-        if self._session is None:
-            path = self._socket() if self._socket else ""
-            self._session = _aiohttp_session(None if path else self._tls or ssl.create_default_context(), path=path)
+        session = self._session_for(request.networks)
         for _ in range(MAX_UNUSABLE):
             with contextlib.suppress(_Unusable):
-                response = await self._request(self._session, request, deadline)
+                response = await self._request(session, request, deadline)
                 if self._socket and (told := response.headers.get(faults.FIELD)):
                     response.release()
                     raise faults.heard(told)
@@ -101,11 +104,22 @@ class Upstream:
                 return Opened(response.status, response.headers, chunks, _closer(response, chunks))
         raise UpstreamUnavailable("The upstream speaks before it is asked.")
 
+    def _session_for(self, narrower: Networks | None) -> aiohttp.ClientSession:
+        if self._session is None:
+            path = self._socket() if self._socket else ""
+            self._tls = None if path else self._tls or ssl.create_default_context()
+            self._session = _aiohttp_session(self._tls, [self._networks], path=path)
+        if narrower is None:
+            return self._session
+        if narrower not in self._narrower:
+            self._narrower[narrower] = _aiohttp_session(self._tls, [self._networks, narrower])
+        return self._narrower[narrower]
+
     async def _request(
         self, session: aiohttp.ClientSession, request: UpstreamRequest, deadline: float | None
     ) -> aiohttp.ClientResponse:
-        sending = _Sending()
-        token = _sending.set(sending)
+        now = Sending()
+        token = sending.set(now)
         try:
             async with asyncio.timeout_at(deadline):
                 return await session.request(
@@ -117,15 +131,16 @@ class Upstream:
                     timeout=self._timeout,
                 )
         except _TROUBLE as error:
-            raise _sending_fault(error, sending) from error
+            raise _sending_fault(error, now) from error
         finally:
-            _sending.reset(token)
+            sending.reset(token)
 
     async def aclose(self) -> None:
         """Close every connection."""
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
+        for session in (self._session, *self._narrower.values()):
+            if session is not None:
+                await session.close()
+        self._session, self._narrower = None, {}
 
     async def __aenter__(self) -> Self:
         return self
@@ -134,14 +149,6 @@ class Upstream:
         await self.aclose()
 
 
-@dataclass(slots=True)
-class _Sending:
-    """Whether a byte of the request may have left."""
-
-    begun: bool = False
-
-
-_sending: ContextVar[_Sending] = ContextVar("_sending")
 # What aiohttp and the operating system raise, ValueError for an address that is none. TimeoutError is an OSError.
 _TROUBLE = (aiohttp.ClientError, OSError, ValueError)
 
@@ -157,12 +164,16 @@ class _Request(aiohttp.ClientRequest):
         # What came while the connection lay idle, such as a second answer, would be taken for the answer to this one.
         if conn.protocol is None or conn.protocol.should_close:
             raise _Unusable
-        _sending.get().begun = True
+        if (now := sending.get()) is not None:
+            now.begun = True
         return await super().send(conn)
 
 
-def _sending_fault(error: Exception, sending: _Sending) -> Fault:
-    if not sending.begun:
+def _sending_fault(error: Exception, now: Sending) -> Fault:
+    if now.refused and not now.begun:
+        message = f"The gateway does not dial the address of this server: it is {now.refused}."
+        return UpstreamUnavailable(message, detail="address_refused")
+    if not now.begun:
         return UpstreamUnavailable("The upstream cannot be reached.")
     if isinstance(error, TimeoutError):
         return UpstreamTimeout("The upstream did not answer in time.")
@@ -171,22 +182,31 @@ def _sending_fault(error: Exception, sending: _Sending) -> Fault:
     return OutcomeUnknown("The connection broke before the upstream answered.")
 
 
-def pooled_transport(tls: ssl.SSLContext | None = None) -> httpx.AsyncBaseTransport:
+def pooled_transport(tls: ssl.SSLContext | None = None, networks: Networks = ANY) -> httpx.AsyncBaseTransport:
     """Return an httpx transport with the same habits for other requests of ours, such as an issuer's keys."""
     context = tls or ssl.create_default_context()
     # What httpx-aiohttp sends is not ours to observe, so it gets aiohttp's own request class.
     return AiohttpTransport(
-        client=lambda: _aiohttp_session(context, aiohttp.ClientRequest), verify=context, trust_env=False
+        client=lambda: _aiohttp_session(context, [networks], aiohttp.ClientRequest), verify=context, trust_env=False
     )
 
 
 def _aiohttp_session(
-    tls: ssl.SSLContext | None, request_class: type[aiohttp.ClientRequest] = _Request, *, path: str = ""
+    tls: ssl.SSLContext | None,
+    networks: Sequence[Networks],
+    request_class: type[aiohttp.ClientRequest] = _Request,
+    *,
+    path: str = "",
 ) -> aiohttp.ClientSession:
     connector: aiohttp.BaseConnector = (
         aiohttp.UnixConnector(path, limit=MAX_CONNECTIONS, keepalive_timeout=KEEP_ALIVE_SECONDS)
         if path
-        else aiohttp.TCPConnector(limit=MAX_CONNECTIONS, keepalive_timeout=KEEP_ALIVE_SECONDS, ssl=tls or True)
+        else aiohttp.TCPConnector(
+            limit=MAX_CONNECTIONS,
+            keepalive_timeout=KEEP_ALIVE_SECONDS,
+            ssl=tls or True,
+            socket_factory=guarded(networks),
+        )
     )
     session = aiohttp.ClientSession(
         connector=connector,

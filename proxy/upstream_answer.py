@@ -14,6 +14,7 @@ from typing import Any, Literal, Self
 
 import orjson
 
+from approvals.addresses import Networks
 from approvals.secrets import Secret
 from proxy import sse
 from proxy.envelope import Id
@@ -52,7 +53,8 @@ class UpstreamRequest:
     id; None for notifications, responses, GET and DELETE. `session` is the upstream's own session id.
     `fields` are of the gateway's own, for its runner of stdio servers.
     `timeout` bounds the whole exchange in seconds, `max_answer` the answer in bytes. `resume` allows to fetch
-    the rest of an event stream that the upstream closed early (2025-11-25, "Resumability").
+    the rest of an event stream that the upstream closed early (2025-11-25, "Resumability"). `networks` narrows what
+    may be dialled for it.
     """
 
     url: str
@@ -67,6 +69,7 @@ class UpstreamRequest:
     timeout: float | None = 60.0
     max_answer: int = MAX_ANSWER
     resume: bool = True
+    networks: Networks | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,6 +53,7 @@ connections:
     description: Orders, production
     transport: http
     url: http://mcp-orders.internal:9000/mcp
+    networks: [10.0.0.0/8, "fd12::/16"]
     credential: {header: Authorization, prefix: "Bearer ", value: env:ORDERS_MCP_TOKEN}
     labels: {env: prod}
     access:

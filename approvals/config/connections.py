@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import datetime
 import re
+from functools import cached_property
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
+from approvals import addresses
 from approvals.config.channels import Routes
 from approvals.config.hints import HintsSet
-from approvals.config.identity import Kind, WebAddress
+from approvals.config.identity import Kind
+from approvals.config.reaching import Networks, ServerAddress
 from approvals.config.rules import AccessRequests, Approval
 from approvals.config.stdio import Command, Environment, Folder, Limits
 from approvals.config.values import (
@@ -41,7 +44,7 @@ _RESERVED_HEADERS = frozenset({
 })  # fmt: skip
 
 # What only one transport has; the first of each is required there.
-_OF_HTTP = ("url", "credential")
+_OF_HTTP = ("url", "credential", "networks")
 _OF_STDIO = ("command", "environment", "cwd", "shared", "limits")
 
 
@@ -126,7 +129,8 @@ class Connection(Strict):
 
     description: Text | None = None
     transport: Annotated[Literal["http", "stdio"], BeforeValidator(_known_transport)] = "http"
-    url: WebAddress | None = None
+    url: ServerAddress | None = None
+    networks: Networks | None = None
     credential: Credential | None = None
     command: Command | None = None
     environment: Environment = {}
@@ -168,6 +172,13 @@ class Connection(Strict):
         for key in _OF_HTTP if is_stdio else _OF_STDIO:
             if getattr(self, key) != type(self).model_fields[key].default:
                 raise problem(f"is not for transport {self.transport}", key)
+
+    @cached_property
+    def narrowed(self) -> addresses.Networks | None:
+        """What may be dialled for this connection alone; None: whatever the installation allows."""
+        if self.networks is None:
+            return None
+        return addresses.Networks.read(self.networks, said_by="`networks` of the connection")
 
     def observing(self, now: float) -> bool:
         """Tell whether deny and hold are only counted at this time (seconds since the epoch)."""

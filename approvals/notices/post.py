@@ -8,17 +8,20 @@ has that of the system's resolver, which cannot be called off.)
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import cache
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
+import httpcore
 import httpx
 
+from approvals import addresses
 from approvals.origins import LOOPBACK
 from approvals.outbox import Dead, Delivery, Retry, Sent
 
@@ -79,6 +82,8 @@ def ask(url: str, body: bytes, headers: Mapping[str, str], *, seconds: float = S
         return Dead("the address cannot be used")
     except httpx.HTTPError as error:
         untrusted = "CERTIFICATE_VERIFY_FAILED" in str(error)
+        if "never dialled" in str(error):
+            return Dead("its address is never dialled")
         return Retry("its certificate is not trusted" if untrusted else f"not reached ({type(error).__name__})")
 
 
@@ -86,10 +91,35 @@ async def _post(url: str, body: bytes, headers: Mapping[str, str], seconds: floa
     everything = {"Content-Type": "application/json", "User-Agent": "Holdgate", **headers}
     async with (
         asyncio.timeout(seconds),
-        httpx.AsyncClient(timeout=seconds, follow_redirects=False, trust_env=False, verify=_trusted()) as client,
+        httpx.AsyncClient(timeout=seconds, follow_redirects=False, trust_env=False, transport=_transport()) as client,
         client.stream("POST", url, content=body, headers=everything) as response,
     ):
         return Answer(response.status_code, retry_after(response.headers.get("retry-after", "")))
+
+
+class _Guarded(httpcore.AnyIOBackend):
+    """Dials an address that it has looked at, and none that is never dialled, whatever the name said before."""
+
+    async def connect_tcp(self, host: str, port: int, *rest: Any, **more: Any) -> httpcore.AsyncNetworkStream:
+        try:
+            found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        except OSError as error:
+            raise httpcore.ConnectError(str(error)) from error
+        places = dict.fromkeys(str(info[4][0]) for info in found)
+        failed: Exception = httpcore.ConnectError("its address is never dialled")
+        for place in (place for place in places if not addresses.never(place)):
+            try:
+                return await super().connect_tcp(place, port, *rest, **more)
+            except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
+                failed = error
+        raise failed
+
+
+def _transport() -> httpx.AsyncHTTPTransport:
+    transport = httpx.AsyncHTTPTransport(verify=_trusted(), trust_env=False)
+    # No public switch exists for this one.
+    transport._pool._network_backend = _Guarded()
+    return transport
 
 
 @cache
