@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import TYPE_CHECKING
 
 from django.conf import settings
 
@@ -22,13 +21,8 @@ from proxy.steps import GatewaySteps
 from proxy.transport import Transport
 from proxy.upstream import Upstream, pooled_transport
 
-if TYPE_CHECKING:
-    import httpx
-
-
-@cache
-def _key_transport() -> httpx.AsyncBaseTransport:
-    return pooled_transport(networks=settings.UPSTREAM_NETWORKS)
+# For what is asked of issuers: their keys, and tokens for servers.
+_key_transport = cache(lambda: pooled_transport(networks=settings.UPSTREAM_NETWORKS))
 
 
 @cache
