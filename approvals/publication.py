@@ -136,7 +136,7 @@ class Policies:
 def _learn(config: Config) -> None:
     """Read the secrets that a configuration names, so that they are hidden before they are first used.
 
-    Commands are not run for that, and what cannot be read now is said by whoever needs it.
+    Commands are not run for that, nor is Vault asked, and what cannot be read now is said by whoever needs it.
     """
     references = [one.credential.value for one in config.connections.values() if one.credential is not None]
     references += [value for one in config.connections.values() for value in one.environment.values()]
@@ -147,7 +147,7 @@ def _learn(config: Config) -> None:
     references += [one for hook in channels.webhooks.values() for one in hook.secret]
     references += [team.url for team in channels.teams.values()]
     for reference in filter(is_reference, references):
-        if not reference.startswith("exec:"):
+        if not secrets.is_slow(reference):
             with contextlib.suppress(SecretUnavailable):
                 secrets.configured().read(reference)
 

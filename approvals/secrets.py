@@ -3,7 +3,7 @@
 - `env:NAME`   the environment of the gateway, read each time
 - `file:PATH`  a mounted secret
 - `exec:NAME`  the output of a command that the operator configured under that name (any secret manager's own CLI)
-- `vault:…`    reserved
+- `vault:PATH#FIELD`  a field of what is at that path of the HTTP API of HashiCorp Vault or OpenBao
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
 from approvals import known
+from approvals.vault import Login, Vault, VaultError
 
 LONGEST = 64 * 1024
 KEPT = 5.0
@@ -62,7 +63,7 @@ class Secret:
 class Secrets:
     """Reads references. `commands` maps the NAME of `exec:NAME` to an argument vector; no shell reads it.
 
-    `timeout` is how many seconds a command may take.
+    `timeout` is how many seconds a command may take; `vault` is the server of `vault:`.
     """
 
     def __init__(
@@ -70,15 +71,17 @@ class Secrets:
         *,
         commands: Mapping[str, Sequence[str]] | None = None,
         environ: Mapping[str, str] | None = None,
+        vault: Vault | None = None,
         timeout: float = 10.0,
     ) -> None:
         self._commands = dict(commands or {})
+        self._vault = vault
         self._environ = os.environ if environ is None else environ
         self._timeout = timeout
         self._kept: dict[str, tuple[Secret, float]] = {}
 
     def read(self, reference: str) -> Secret:
-        """Return the secret, as it is now or, of a file or command, was some seconds ago. Raises SecretUnavailable."""
+        """Return the secret, as it is now or, unless of the environment, some seconds ago. Raises SecretUnavailable."""
         if reference.startswith("env:"):
             return self.fetch(reference)
         secret, until = self._kept.get(reference, (None, 0.0))
@@ -88,7 +91,7 @@ class Secrets:
         return secret
 
     def fetch(self, reference: str) -> Secret:
-        """Return the secret as it is now. Blocks while a file or command is read; raises SecretUnavailable."""
+        """Return the secret as it is now. Blocks while it is read; raises SecretUnavailable."""
         scheme, _, where = reference.partition(":")
         match scheme:
             case "env":
@@ -98,8 +101,23 @@ class Secrets:
             case "exec":
                 return _secret(self._run(where), "it is empty")
             case "vault":
-                raise SecretUnavailable("vault: is not available in this version; use exec: with its CLI")
+                return _secret(self._of_vault(where), f"what Vault has at {where} is empty")
         raise SecretUnavailable("the reference has an unknown form")
+
+    def forget(self, reference: str) -> None:
+        """Have the secret read anew: whoever it was shown to has just refused it."""
+        self._kept.pop(reference, None)
+        if self._vault is not None and reference.startswith("vault:"):
+            self._vault.forget(reference.removeprefix("vault:").partition("#")[0])
+
+    def _of_vault(self, where: str) -> str:
+        if self._vault is None:
+            raise SecretUnavailable("HOLDGATE_VAULT_ADDR is not set")
+        path, _, name = where.partition("#")
+        try:
+            return self._vault.read(path, name)
+        except VaultError as error:
+            raise SecretUnavailable(str(error)) from None
 
     def _run(self, name: str) -> str:
         argv = self._commands.get(name)
@@ -131,7 +149,32 @@ def configured() -> Secrets:
     if not valid:
         msg = "HOLDGATE_EXEC_CREDENTIALS must map each name to a list of words."
         raise ImproperlyConfigured(msg)
-    return Secrets(commands=commands)
+    return Secrets(commands=commands, vault=_vault(settings.VAULT))
+
+
+def is_slow(reference: str) -> bool:
+    """Say whether a reference is read by a command or over the network: not to be read only to see whether it can."""
+    return reference.startswith(("exec:", "vault:"))
+
+
+def _vault(setting: Mapping[str, str]) -> Vault | None:
+    """Return the server that the settings name, None without one. Raises ImproperlyConfigured."""
+    if not setting["address"]:
+        return None
+    method: Any = setting["auth"]
+    names = {"token": ("token",), "approle": ("role_id", "secret_id"), "kubernetes": ("jwt",)}[method]
+    if not setting[names[0]]:
+        msg = f"HOLDGATE_VAULT_{names[0].upper()}_FILE must name a file: HOLDGATE_VAULT_AUTH is {method}."
+        raise ImproperlyConfigured(msg)
+    if method == "kubernetes" and not setting["role"]:
+        msg = "HOLDGATE_VAULT_ROLE must be set: HOLDGATE_VAULT_AUTH is kubernetes."
+        raise ImproperlyConfigured(msg)
+    login = Login(method, {name: setting[name] for name in names}, setting["mount"], setting["role"])
+    try:
+        return Vault(setting["address"], login, namespace=setting["namespace"], ca_file=setting["ca_file"])
+    except ValueError as error:
+        msg = f"HOLDGATE_VAULT_ADDR {error}."
+        raise ImproperlyConfigured(msg) from error
 
 
 def _read_file(path: str) -> str:

@@ -63,6 +63,7 @@ def configuration(level: str) -> dict[str, Any]:
             "kombu": {"level": "WARNING"},
             "aiohttp": {"level": "WARNING"},
             "httpx": {"level": "WARNING"},
+            "httpcore": {"level": "WARNING"},
             "httpx2": {"level": "WARNING"},
         },
     }

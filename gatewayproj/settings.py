@@ -150,6 +150,33 @@ UPSTREAM_NETWORKS = env.networks(
     "Networks of servers, token endpoints and keys, such as `10.0.0.0/8,!10.0.0.7`: one with `!` is never dialled, and"
     " where any stands without, no others are; default: all but link-local, metadata, multicast and reserved ones.",
 )
+VAULT = {
+    "address": env.text(
+        "HOLDGATE_VAULT_ADDR", "", "HashiCorp Vault or OpenBao, for `vault:PATH#FIELD`: `https://HOST:PORT`."
+    ),
+    "namespace": env.text("HOLDGATE_VAULT_NAMESPACE", "", "Namespace of all its paths."),
+    "ca_file": env.text(
+        "HOLDGATE_VAULT_CA_FILE", "", "Authorities (PEM) that vouch for it; default: those of the system."
+    ),
+    "auth": env.choice(
+        "HOLDGATE_VAULT_AUTH",
+        "token",
+        "How the gateway shows itself to it: `token`, `approle` or `kubernetes`.",
+        ("token", "approle", "kubernetes"),
+    ),
+    "mount": env.text("HOLDGATE_VAULT_MOUNT", "", "Where that method is mounted, below `auth/`; default: its name."),
+    "role": env.text("HOLDGATE_VAULT_ROLE", "", "The role of the gateway, for `kubernetes`."),
+    "token": env.text("HOLDGATE_VAULT_TOKEN_FILE", "", "File with a token, for `token`; read anew at each use."),
+    "role_id": env.text("HOLDGATE_VAULT_ROLE_ID_FILE", "", "File with the role id, for `approle`."),
+    "secret_id": env.text(
+        "HOLDGATE_VAULT_SECRET_ID_FILE", "", "File with the secret id, for `approle`; read anew at each login."
+    ),
+    "jwt": env.text(
+        "HOLDGATE_VAULT_JWT_FILE",
+        "/var/run/secrets/kubernetes.io/serviceaccount/token",
+        "File with the service account's token, for `kubernetes`; read anew at each login.",
+    ),
+}
 STDIO_COMMANDS = env.text(
     "HOLDGATE_STDIO_COMMANDS",
     "",

@@ -1,10 +1,9 @@
 """The credentials of upstream servers, fetched where they live, at the moment they are needed.
 
-A connection names its credential by reference (see `approvals.secrets`), so that rotation needs no restart. What a file
-or a command said is kept for a moment: a file's for at most a second, a command's for some seconds.
+A connection names its credential by reference (see `approvals.secrets`), so that rotation needs no restart. What a
+file, a command or Vault said is kept for a moment: a file's for at most a second, the others' for some seconds.
 
-Files and commands are read in a few threads of their own, so that a hanging mount or command cannot stop the event
-loop.
+They are read in a few threads of their own, so that a hanging mount, command or server cannot stop the event loop.
 """
 
 from __future__ import annotations
@@ -30,8 +29,7 @@ class _Kept:
 class Credentials:
     """Resolves references. One per process; `resolve` is called for every forwarded request.
 
-    `timeout` is how many seconds a file or command may take, `keep` how many seconds a command's output serves
-    before it is run again.
+    `timeout` is how many seconds a reading may take, `keep` for how many seconds serves what a command or Vault said.
     """
 
     def __init__(
@@ -44,7 +42,7 @@ class Credentials:
     ) -> None:
         self._secrets = secrets
         self._timeout = timeout
-        self._keep = {"file": min(1.0, keep), "exec": keep}
+        self._keep = {"file": min(1.0, keep), "exec": keep, "vault": keep}
         self._clock = clock
         self._kept: dict[str, _Kept] = {}
         self._running: dict[str, asyncio.Future[Secret]] = {}
@@ -68,6 +66,7 @@ class Credentials:
     def forget(self, reference: str) -> None:
         """Drop what is kept of a reference: the upstream has just refused it, so it was probably rotated."""
         self._kept.pop(reference, None)
+        self._secrets.forget(reference)
 
     def close(self) -> None:
         """Let the threads go. A command still running is not waited for."""

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from approvals.config.values import Count, Duration, Line, Size, Strict, parse_reference, problem
+from approvals.config.values import REFERENCES, Count, Duration, Line, Size, Strict, parse_reference, problem
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}\Z")
 _SCHEMES = ("env:", "file:", "exec:", "vault:")
@@ -40,7 +40,7 @@ def _variables(values: dict[str, str]) -> dict[str, str]:
         if not _VARIABLE.match(name):
             raise problem("must be the name of an environment variable", name if name.isidentifier() else "")
         if _SECRET.search(name.upper()) and value and not is_reference(value):
-            raise problem("holds a secret by its name: write a reference, env:NAME, file:/PATH or exec:NAME", name)
+            raise problem(f"holds a secret by its name: write a reference, {REFERENCES}", name)
     return values
 
 

@@ -18,7 +18,11 @@ _DURATION = re.compile(r"([0-9]{1,9})(s|m|h|d)\Z")
 _SIZE = re.compile(r"([0-9]{1,12})(B|KiB|MiB|GiB)?\Z")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _BYTES = {"": 1, "B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
-_REFERENCE = re.compile(r"(env:[A-Za-z_][A-Za-z0-9_]*|file:/.+[^/]|exec:[A-Za-z0-9][A-Za-z0-9_.-]*)\Z")
+_REFERENCE = re.compile(
+    r"(env:[A-Za-z_][A-Za-z0-9_]*|file:/.+[^/]|exec:[A-Za-z0-9][A-Za-z0-9_.-]*"
+    r"|vault:(?!\.)[A-Za-z0-9_.@+~-]+(/(?!\.)[A-Za-z0-9_.@+~-]+)+#[A-Za-z0-9_.@-]+)\Z"
+)
+REFERENCES = "env:NAME, file:/PATH, exec:NAME or vault:PATH#FIELD"
 _LONGEST_TEXT = 10_000
 
 
@@ -118,10 +122,8 @@ def _line(value: str) -> str:
 def parse_reference(value: str) -> str:
     """Return a reference to a secret as it is."""
     # The value is never quoted: what stands here by mistake is a secret.
-    if value.startswith("vault:"):
-        raise problem("vault: references are not available in this version")
     if not _REFERENCE.match(value):
-        raise problem("must be a reference, env:NAME, file:/PATH or exec:NAME; a secret itself never stands here")
+        raise problem(f"must be a reference, {REFERENCES}; a secret itself never stands here")
     return value
 
 

@@ -142,7 +142,7 @@ def broken_routes(config: Config, *, brief: bool = False) -> list[str]:
 def missing(config: Config, channel: str, target: str) -> str:
     """Return what is not set up for this route in this process; empty when nothing is known to be.
 
-    What `exec:` runs is left alone: pages and checks ask this often, and a command may be slow or dear.
+    What `exec:` and `vault:` name is left alone: pages and checks ask this often, and it may be slow or dear.
     """
     channels = config.channels
     match channel:
@@ -159,14 +159,14 @@ def missing(config: Config, channel: str, target: str) -> str:
 
 def _unavailable(reference: str) -> str:
     try:
-        _ = reference.startswith("exec:") or secrets.configured().read(reference)
+        _ = secrets.is_slow(reference) or secrets.configured().read(reference)
     except SecretUnavailable as error:
         return f"{reference}: {error}"
     return ""
 
 
 def _unusable_key(reference: str) -> str:
-    if reference.startswith("exec:"):
+    if secrets.is_slow(reference):
         return ""
     try:
         webhooks.key_of(secrets.configured().read(reference).reveal())

@@ -299,14 +299,25 @@ def test_a_masking_rule_that_hides_nothing_is_refused() -> None:
     assert "hides nothing" in only(GOOD + "masking: [{name: x}]\n").reason
 
 
-@pytest.mark.parametrize("value", ["hunter2-secret", "vault:kv/x#y", "env:", "file:relative", "exec:a b", ""])
+@pytest.mark.parametrize("value", ["hunter2-secret", "env:", "file:relative", "exec:a b", ""])
 def test_a_credential_is_a_reference_and_a_secret_is_never_quoted(value: str) -> None:
     found = only(changed("env:ORDERS_TOKEN", json.dumps(value)))
     assert found.key == "connections.orders-db.credential.value"
     assert "hunter2" not in str(found)
 
 
-@pytest.mark.parametrize("value", ["env:A_1", "file:/run/secrets/x", "exec:orders-token"])
+@pytest.mark.parametrize(
+    "path",
+    ["", "kv#y", "kv/x", "kv/x#", "/kv/x#y", "kv/x/#y", "kv//x#y", "kv/../sys#y", "kv/x?v=1#y", "kv/x y#z", "kv/x#y#z"],
+)
+def test_a_reference_to_vault_has_a_path_and_a_field(path: str) -> None:
+    assert "vault:PATH#FIELD" in only(changed("env:ORDERS_TOKEN", json.dumps(f"vault:{path}"))).reason
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["env:A_1", "file:/run/secrets/x", "exec:orders-token", "vault:secret/data/orders#token", "vault:kv/a.b/c-d#e_f"],
+)
 def test_references_to_secrets_are_taken(value: str) -> None:
     credential = load(changed("env:ORDERS_TOKEN", value)).connections["orders-db"].credential
     assert credential is not None
