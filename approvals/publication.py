@@ -139,7 +139,8 @@ def _learn(config: Config) -> None:
     Commands are not run for that, nor is Vault asked, and what cannot be read now is said by whoever needs it.
     """
     references = [one.credential.value for one in config.connections.values() if one.credential is not None]
-    references += [value for one in config.connections.values() for value in one.environment.values()]
+    for one in config.connections.values():
+        references += [*one.environment.values(), *one.further_secrets]
     channels = config.channels
     if channels.slack is not None:
         slack = (channels.slack.bot_token, channels.slack.signing_secret, channels.slack.app_token)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from proxy.errors import CredentialUnavailable, NoStream, SessionLost
 from proxy.legacy import Session
 from proxy.outgoing import body_of
+from proxy.routes import Routes
 from proxy.standing import pulsed
 from proxy.stdio.door import Door, fields, owner
 from proxy.stdio.launches import secrets_of
@@ -39,6 +40,7 @@ class Transport:
         self._runner = runner
         self._credentials = credentials
         self._sessions = sessions
+        self._routes = Routes(credentials)
 
     async def note_secret(self, exchange: Exchange) -> None:
         """Learn the upstream's credential before anything is written down of the call, so that it is hidden there."""
@@ -117,7 +119,7 @@ class Transport:
             credential=await self._credential(connection),
             fields=owner(actor) if connection.transport == "stdio" else (),
             timeout=10.0,
-            networks=connection.narrowed,
+            route=await self._routes.of(connection),
         )
         async with await self._upstream_of(connection).exchange(request):
             return
@@ -144,7 +146,7 @@ class Transport:
             fields=fields(exchange.caller, exchange.snapshot.revision) if is_stdio else (),
             timeout=float(connection.timeout),
             max_answer=connection.max_answer,
-            networks=connection.narrowed,
+            route=await self._routes.of(connection),
         )
 
     def _upstream_of(self, connection: Connection) -> Upstream:
@@ -158,7 +160,8 @@ class Transport:
         if connection.transport == "stdio":
             return await secrets_of(connection, self._credentials)
         credential = await self._credential(connection)
-        return (credential.secret,) if credential else ()
+        own = (credential.secret,) if credential else ()
+        return own if connection.proxy is None else (*own, *await self._routes.secrets(connection))
 
     async def _credential(self, connection: Connection) -> Credential | None:
         if connection.transport == "stdio":

@@ -15,21 +15,30 @@ import contextlib
 import ssl
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import aiohttp
 from httpx_aiohttp import AiohttpTransport
 from yarl import URL
 
 from approvals.addresses import Networks
-from proxy.dialling import Sending, guarded, sending
-from proxy.errors import Fault, OutcomeUnknown, UpstreamInvalid, UpstreamTimeout, UpstreamUnavailable
+from proxy.dialling import Sending, guarded, literal, sending
+from proxy.errors import (
+    CredentialUnavailable,
+    Fault,
+    OutcomeUnknown,
+    UpstreamInvalid,
+    UpstreamTimeout,
+    UpstreamUnavailable,
+)
 from proxy.stdio import faults
 from proxy.upstream_answer import MAX_ANSWER, Answer, Credential, Opened, UpstreamRequest
 
 if TYPE_CHECKING:
     import httpx
     from aiohttp.connector import Connection
+
+    from proxy.routes import Route
 
 __all__ = ["MAX_ANSWER", "Answer", "Credential", "Upstream", "UpstreamRequest"]
 
@@ -93,7 +102,7 @@ class Upstream:
         return answer
 
     async def _send(self, request: UpstreamRequest, deadline: float | None) -> Opened:
-        session = self._session_for(request.networks)
+        session = self._session_for(request)
         for _ in range(MAX_UNUSABLE):
             with contextlib.suppress(_Unusable):
                 response = await self._request(session, request, deadline)
@@ -104,11 +113,19 @@ class Upstream:
                 return Opened(response.status, response.headers, chunks, _closer(response, chunks))
         raise UpstreamUnavailable("The upstream speaks before it is asked.")
 
-    def _session_for(self, narrower: Networks | None) -> aiohttp.ClientSession:
+    def _session_for(self, request: UpstreamRequest) -> aiohttp.ClientSession:
+        """Return what may dial for a request. Raises UpstreamUnavailable for a target that its proxy may not dial."""
         if self._session is None:
             path = self._socket() if self._socket else ""
             self._tls = None if path else self._tls or ssl.create_default_context()
             self._session = _aiohttp_session(self._tls, [self._networks], path=path)
+        if (route := request.route) is None:
+            return self._session
+        narrower = route.networks
+        target = literal(_url(request.url).host or "") if route.proxy else ""
+        # A name is looked up by the proxy, whose own rules hold for what it finds.
+        if target and (refused := self._networks.refusal(target) or (narrower or ANY).refusal(target)):
+            raise _refused(refused)
         if narrower is None:
             return self._session
         if narrower not in self._narrower:
@@ -129,6 +146,7 @@ class Upstream:
                     data=request.body or None,
                     allow_redirects=False,
                     timeout=self._timeout,
+                    **_along(request.route),
                 )
         except _TROUBLE as error:
             raise _sending_fault(error, now) from error
@@ -169,17 +187,61 @@ class _Request(aiohttp.ClientRequest):
         return await super().send(conn)
 
 
+def _along(route: Route | None) -> dict[str, Any]:
+    if route is None:
+        return {}
+    chosen = {"ssl": route.tls, "server_hostname": route.server_name, "proxy": route.proxy}
+    found: dict[str, Any] = {name: value for name, value in chosen.items() if value is not None}
+    return found | ({"proxy_headers": route.proxy_headers} if route.proxy_headers else {})
+
+
 def _sending_fault(error: Exception, now: Sending) -> Fault:
-    if now.refused and not now.begun:
-        message = f"The gateway does not dial the address of this server: it is {now.refused}."
-        return UpstreamUnavailable(message, detail="address_refused")
+    if _is_refused_certificate(error):
+        message = "The server refused the client certificate of the gateway, or wants one (`tls.certificate`)."
+        return CredentialUnavailable(message, detail="client_certificate")
     if not now.begun:
-        return UpstreamUnavailable("The upstream cannot be reached.")
+        return _refused(now.refused) if now.refused else _unreached(error)
     if isinstance(error, TimeoutError):
         return UpstreamTimeout("The upstream did not answer in time.")
     if isinstance(error, aiohttp.ClientResponseError):
         return UpstreamInvalid("The upstream did not answer with HTTP.")
     return OutcomeUnknown("The connection broke before the upstream answered.")
+
+
+def _refused(why: str) -> Fault:
+    message = f"The gateway does not dial the address of this server: it is {why}."
+    return UpstreamUnavailable(message, detail="address_refused")
+
+
+def _unreached(error: Exception) -> Fault:
+    """Say at what the way to a server ended, without a name or an address."""
+    match error:
+        case aiohttp.ClientHttpProxyError():
+            message = f"The proxy of this connection refused to connect, with status {error.status}."
+            return UpstreamUnavailable(message, detail="proxy_refused")
+        case aiohttp.ClientProxyConnectionError():
+            return UpstreamUnavailable("The proxy of this connection cannot be reached.", detail="proxy_unreachable")
+        case aiohttp.ClientConnectorCertificateError():
+            message = "The certificate of the server is not trusted (`tls.ca`), or is of another name."
+            return UpstreamUnavailable(message, detail="certificate")
+        case aiohttp.ClientConnectorSSLError():
+            message = "The server and the gateway do not agree on TLS (`tls`)."
+            return UpstreamUnavailable(message, detail="tls")
+    return UpstreamUnavailable("The upstream cannot be reached.")
+
+
+def _is_refused_certificate(error: BaseException | None) -> bool:
+    """Say whether the server ended the handshake over our certificate: with TLS 1.3 after we began to send.
+
+    It sends this alert before it reads anything of the request.
+    """
+    while error is not None:
+        # aiohttp derives errors of its own from SSLError, without its attributes.
+        reason = getattr(error, "reason", None) if isinstance(error, ssl.SSLError) else None
+        if reason and "ALERT" in reason:
+            return "CERTIFICATE" in reason or "UNKNOWN_CA" in reason
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def pooled_transport(tls: ssl.SSLContext | None = None, networks: Networks = ANY) -> httpx.AsyncBaseTransport:

@@ -14,7 +14,6 @@ from typing import Any, Literal, Self
 
 import orjson
 
-from approvals.addresses import Networks
 from approvals.secrets import Secret
 from proxy import sse
 from proxy.envelope import Id
@@ -28,6 +27,7 @@ from proxy.errors import (
 )
 from proxy.headers import RawHeaders
 from proxy.refusals import Executed
+from proxy.routes import Route
 
 MAX_ANSWER = 32 * 1024 * 1024
 MAX_RESUMPTIONS = 100
@@ -53,8 +53,8 @@ class UpstreamRequest:
     id; None for notifications, responses, GET and DELETE. `session` is the upstream's own session id.
     `fields` are of the gateway's own, for its runner of stdio servers.
     `timeout` bounds the whole exchange in seconds, `max_answer` the answer in bytes. `resume` allows to fetch
-    the rest of an event stream that the upstream closed early (2025-11-25, "Resumability"). `networks` narrows what
-    may be dialled for it.
+    the rest of an event stream that the upstream closed early (2025-11-25, "Resumability"). `route` is the way to its
+    server, where it is not the usual one.
     """
 
     url: str
@@ -69,7 +69,7 @@ class UpstreamRequest:
     timeout: float | None = 60.0
     max_answer: int = MAX_ANSWER
     resume: bool = True
-    networks: Networks | None = None
+    route: Route | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,10 +32,11 @@ class Relay:
                 server = socket.create_connection(self._server)
                 self._sockets += [caller, server]
                 for source, target in ((caller, server), (server, caller)):
-                    threading.Thread(target=_pass_on, args=(source, target), daemon=True).start()
+                    threading.Thread(target=pass_on, args=(source, target), daemon=True).start()
 
 
-def _pass_on(source: socket.socket, target: socket.socket) -> None:
+def pass_on(source: socket.socket, target: socket.socket) -> None:
+    """Write to one connection what comes from the other, until either ends."""
     with contextlib.suppress(OSError):
         while data := source.recv(65536):
             target.sendall(data)

@@ -51,11 +51,11 @@ class FakeUpstream:
     """The server and what it saw. Use it as a context manager, or through `running()`.
 
     `stream` answers requests as event streams, with two progress notes where the caller gave a token.
-    `sessions` makes legacy requests need a session. `fault` names a failure for every request that calls a
-    tool, until it is None again.
+    `sessions` makes legacy requests need a session. `tls` has uvicorn's options for that. `fault` names a failure
+    for every request that calls a tool, until it is None again.
     """
 
-    def __init__(self, *, stream: bool = False, sessions: bool = False) -> None:
+    def __init__(self, *, stream: bool = False, sessions: bool = False, tls: dict[str, Any] | None = None) -> None:
         self.stream, self.sessions = stream, sessions
         self.fault: str | None = None
         self.faulty_verbs = {"POST"}
@@ -80,7 +80,7 @@ class FakeUpstream:
         self._released = threading.Event()
         self._socket = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._socket.getsockname()[1]
-        self.url = f"http://127.0.0.1:{self.port}/mcp"
+        self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self.port}/mcp"
         config = uvicorn.Config(
             self._app,
             interface="asgi3",
@@ -89,6 +89,7 @@ class FakeUpstream:
             lifespan="off",
             log_config=None,
             access_log=False,
+            **(tls or {}),
         )
         self._server = _Server(config)
         self._thread = threading.Thread(target=self._server.run, args=([self._socket],), daemon=True)
@@ -177,7 +178,7 @@ class FakeUpstream:
 
 
 @contextlib.contextmanager
-def running(**options: bool) -> Iterator[FakeUpstream]:
+def running(**options: Any) -> Iterator[FakeUpstream]:
     """Serve for the length of a `with` block."""
     with FakeUpstream(**options) as upstream:
         yield upstream

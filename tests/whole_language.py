@@ -74,6 +74,17 @@ connections:
     max_body: 4MiB
     max_answer: 32MiB
     notify: [{email: dba@example.com}]
+  tickets:
+    url: https://mcp.partner.example/mcp
+    tls:
+      ca: file:/etc/holdgate/partner-ca.pem
+      certificate: file:/etc/holdgate/gateway.pem
+      key: file:/run/secrets/gateway.key
+      password: env:GATEWAY_KEY_PASSWORD
+      min_version: "1.3"
+      server_name: mcp.internal.partner.example
+    proxy: {url: "http://proxy.internal:3128", user: holdgate, password: "file:/run/secrets/proxy"}
+    default: deny
 channels:
   slack: {bot_token: env:SLACK_BOT_TOKEN, signing_secret: env:SLACK_SIGNING_SECRET, mode: http, team: T012AB3CD}
   email: {from: holdgate@example.com}

@@ -24,7 +24,11 @@ LONGEST_REASON = 300
 
 def place_of(connection: Connection) -> str:
     """Return the digest of where and as whom the tools are looked at; another one is a reason to look."""
-    return fingerprint(connection.model_dump(mode="json", include={"transport", "url", "credential", "pin_tools"}))
+    return fingerprint(
+        connection.model_dump(
+            mode="json", include={"transport", "url", "credential", "pin_tools", "tls", "proxy"}, exclude_none=True
+        )
+    )
 
 
 def claim(places: Mapping[str, str], period: timedelta, asked: frozenset[str] = frozenset()) -> list[str]:

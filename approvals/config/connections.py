@@ -13,7 +13,7 @@ from approvals import addresses
 from approvals.config.channels import Routes
 from approvals.config.hints import HintsSet
 from approvals.config.identity import Kind
-from approvals.config.reaching import Networks, ServerAddress
+from approvals.config.reaching import Networks, Proxy, ServerAddress, Tls
 from approvals.config.rules import AccessRequests, Approval
 from approvals.config.stdio import Command, Environment, Folder, Limits
 from approvals.config.values import (
@@ -44,7 +44,7 @@ _RESERVED_HEADERS = frozenset({
 })  # fmt: skip
 
 # What only one transport has; the first of each is required there.
-_OF_HTTP = ("url", "credential", "networks")
+_OF_HTTP = ("url", "credential", "networks", "tls", "proxy")
 _OF_STDIO = ("command", "environment", "cwd", "shared", "limits")
 
 
@@ -131,6 +131,8 @@ class Connection(Strict):
     transport: Annotated[Literal["http", "stdio"], BeforeValidator(_known_transport)] = "http"
     url: ServerAddress | None = None
     networks: Networks | None = None
+    tls: Tls | None = None
+    proxy: Proxy | None = None
     credential: Credential | None = None
     command: Command | None = None
     environment: Environment = {}
@@ -172,6 +174,17 @@ class Connection(Strict):
         for key in _OF_HTTP if is_stdio else _OF_STDIO:
             if getattr(self, key) != type(self).model_fields[key].default:
                 raise problem(f"is not for transport {self.transport}", key)
+        for key in ("tls", "proxy"):
+            if getattr(self, key) is not None and not str(self.url).startswith("https:"):
+                raise problem("is for servers whose url begins with https alone", key)
+        if self.tls is not None and self.proxy is not None and self.proxy.url.startswith("https:"):
+            raise problem("must begin with http: beside `tls`, whose certificate is for the server alone", "proxy.url")
+
+    @property
+    def further_secrets(self) -> tuple[str, ...]:
+        """References to secrets beside those of the credential and the environment."""
+        found = (self.tls and self.tls.password, self.proxy and self.proxy.password)
+        return tuple(one for one in found if one)
 
     @cached_property
     def narrowed(self) -> addresses.Networks | None:

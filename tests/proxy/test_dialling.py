@@ -13,6 +13,7 @@ from approvals.addresses import Networks
 from proxy.dialling import literal
 from proxy.errors import UpstreamUnavailable
 from proxy.jwks import KeySets, KeysUnavailable
+from proxy.routes import Route
 from proxy.upstream import Upstream, UpstreamRequest, pooled_transport
 from tests.upstream import FakeUpstream, running
 
@@ -49,7 +50,7 @@ def sent(*requests: UpstreamRequest, networks: Networks | None = None) -> list[s
 
 
 def to(url: str, narrower: Networks | None = None) -> UpstreamRequest:
-    return UpstreamRequest(url=url, body=BODY, id=0, networks=narrower)
+    return UpstreamRequest(url=url, body=BODY, id=0, route=Route(networks=narrower) if narrower else None)
 
 
 def test_a_forbidden_address_is_not_dialled_and_the_refusal_names_the_setting(fake: FakeUpstream) -> None:
