@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from pathlib import Path
 
-from django.conf import settings
 from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
@@ -19,7 +17,7 @@ from approvals.reviews import Review
 from approvals.standing import roles_of
 from approvals.states import Status
 from approvals.views import viewer
-from sessions.anchors import FileAnchor
+from sessions import installation
 from sessions.evidence import standing
 
 DAYS = 30
@@ -42,7 +40,7 @@ def evidence(request: HttpRequest) -> HttpResponse:
     if not roles_of(caller, policy) & {"auditor", "admin", "operator"}:
         raise Http404
     now = database_now()
-    proof = standing.proof(FileAnchor(Path(settings.STATE_DIR) / "anchor" / "checkpoints.txt"))
+    proof = standing.proof(installation.anchor())
     kinds = standing.counted(now - timedelta(days=DAYS))
     context = {
         "proof": proof,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from django.conf import settings
 
@@ -14,7 +13,7 @@ from approvals.publication import CURRENT_REVISION, Policies
 from approvals.recovery import end_late
 from approvals.waiting import Waiting
 from approvals.windows import Windows
-from sessions import logkey
+from sessions import installation
 from sessions.journal import Journal
 from sessions.sequencer import Sequencer
 
@@ -54,10 +53,8 @@ def runtime() -> Runtime:
     global _current
     with _lock:
         if _current is None:
-            # The name in the key file is the log's origin for good, whatever the setting says by now.
-            signer = logkey.ensure(Path(settings.STATE_DIR) / "keys" / "log.key", settings.ORIGIN)
             journal = Journal(
-                origin=signer.name,
+                origin=installation.origin(),
                 build=settings.BUILD,
                 timeout=settings.RECORD_TIMEOUT,
                 revision=CURRENT_REVISION,

@@ -64,7 +64,7 @@ def _refuse_what_cannot_work(**kwargs: Any) -> None:
 
     from gatewayproj import soundness
 
-    if not settings.ALL_IN_ONE and (problems := soundness.timers() or soundness.durability()):
+    if not settings.ALL_IN_ONE and (problems := soundness.timers() or soundness.durability() or soundness.hardened()):
         log.error("this process does not start: %s", "; ".join(problems))
         raise SystemExit(2)
 

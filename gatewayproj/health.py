@@ -10,10 +10,14 @@ from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, HttpResponse, JsonResponse
 
+from approvals.database import database_now
 from approvals.notices.health import broken_routes
 from approvals.reachability import unreachable_quorums
 from approvals.runtime import runtime
+from gatewayproj.soundness import record_guard
+from sessions.evidence.standing import LATE
 from sessions.journal import RecordUnavailable
+from sessions.logstore import waits_since
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,15 +36,17 @@ def healthz(request: HttpRequest) -> HttpResponse:
 def readyz(request: HttpRequest) -> JsonResponse:
     """Answer 200 when every check holds, else 503.
 
-    Quorum gaps and broken routes are told and do not count: calls are still held, and the dashboard shows them. So is a
-    log that is not extended: calls are recorded.
+    Quorum gaps and broken routes are told and do not count: calls are still held, and the dashboard shows them. So
+    are a log that is not extended, for calls are recorded, and how this process could change the record, unless
+    HOLDGATE_HARDENED is set.
     """
     checks = {name: _outcome(check) for name, check in _CHECKS.items()}
     ready = all(outcome == "ok" for outcome in checks.values())
     body = {
         "ready": ready,
         "checks": checks,
-        "signing": _signing(),
+        "signing": _signing() if ready else "not looked at",
+        "guard": _guarded() if ready else [],
         "quorum": _gaps.of(runtime().policies.current.policy) if ready else [],
         "routes": _routes.of(runtime().policies.current.policy) if ready else [],
     }
@@ -113,10 +119,35 @@ def _signing() -> str:
     sequencer = runtime().sequencer
     if sequencer is not None and sequencer.error:
         return "the log is not extended; this process's log says why"
+    if settings.HARDENED and is_unsigned():
+        return "the log is not extended; look at `manage.py run_sequencer`"
     return "ok"
 
 
+def is_unsigned() -> bool:
+    """Say whether an entry has waited for its place in the log for more than a minute."""
+    since = waits_since(connection)
+    return since is not None and database_now() - since > LATE
+
+
+_guard: tuple[float, list[str]] = (float("-inf"), [])
+
+
+def _guarded() -> list[str]:
+    """Return how this process could change the record; looked up twice a minute, for anybody may ask."""
+    global _guard
+    if time.monotonic() >= _guard[0]:
+        _guard = time.monotonic() + GAPS_SECONDS, record_guard()
+    return _guard[1]
+
+
+def _hardened() -> str:
+    """Count the guard of the record only where it was asked for."""
+    return "; ".join(_guarded() if settings.HARDENED else ()) or "ok"
+
+
 _CHECKS: dict[str, Callable[[], str]] = {
+    "hardened": _hardened,
     "migrated": _migrated,
     "configured": _configured,
     "recording": _recording,

@@ -28,8 +28,7 @@ from gatewayproj.stopping import StopSignals
 from gatewayproj.wiring import close_key_sets
 from proxy import buckets, legacy
 from proxy.counts import FLUSH_SECONDS
-from sessions import logkey
-from sessions.anchors import FileAnchor
+from sessions import installation
 from sessions.events import Event
 from sessions.sequencer import Sequencer
 
@@ -100,10 +99,9 @@ class Lifespan:
         if connection.vendor == "postgresql":
             house.listener = self._listener = Listener(house.waiting, house.policies)
             self._listener.start()
-        state = Path(settings.STATE_DIR)
-        signer = logkey.ensure(state / "keys" / "log.key", settings.ORIGIN)
-        house.sequencer = self._sequencer = Sequencer(signer, [FileAnchor(state / "anchor" / "checkpoints.txt")])
-        self._sequencer.start()
+        if not settings.HARDENED:
+            house.sequencer = self._sequencer = Sequencer(installation.signer(), [installation.anchor()])
+            self._sequencer.start()
         self._chores = [
             asyncio.create_task(_forever("recovery", RECOVERY_SECONDS, _recover)),
             asyncio.create_task(_forever("windows", LOOK_SECONDS, house.windows.look)),
@@ -121,7 +119,11 @@ class Lifespan:
         soundness.require(soundness.mode())
         soundness.descriptors()
         soundness.require(soundness.durability())
+        soundness.require(soundness.hardened())
         soundness.require(soundness.set_back_database())
+        if not settings.HARDENED and not settings.ALL_IN_ONE:
+            for weakness in soundness.record_guard():
+                log.warning("the record is not guarded (see `manage.py harden`): %s", weakness)
         if settings.ALL_IN_ONE:
             self._alone.take()
         if connection.vendor == "postgresql":

@@ -19,10 +19,12 @@ from approvals.origins import Own, host_allowed
 from approvals.runtime import runtime
 from approvals.states import Status
 from gatewayproj import metrics
+from gatewayproj.health import is_unsigned
 from sessions.models import Entry, SequencerState
 
 UNSIGNED_AT_MOST: Final = 10_000
 _LOOKED_UP: Final = (
+    metrics.signing,
     metrics.pending,
     metrics.owed,
     metrics.unsigned,
@@ -68,8 +70,8 @@ def _look() -> None:
     metrics.look_at_failures(house.journal)
     metrics.revision.set(house.policies.current.revision)
     metrics.hears.set(house.listener is not None and house.listener.hears)
-    metrics.signing.set(house.sequencer is not None and not house.sequencer.error)
     try:
+        metrics.signing.set(not house.sequencer.error if house.sequencer is not None else not is_unsigned())
         metrics.pending.set(ApprovalRequest.objects.filter(status=Status.PENDING).order_by().count())
         metrics.owed.set(Review.objects.filter(closed_at=None).count())
         _look_at_the_log()

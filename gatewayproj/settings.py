@@ -15,6 +15,19 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 STATE_DIR = Path(
     env.text("HOLDGATE_STATE_DIR", "./.holdgate", "Folder of everything outside the database: keys, file anchor.")
 ).absolute()
+LOG_KEY = Path(
+    env.text("HOLDGATE_LOG_KEY", "", "The log's private key; default: `keys/log.key` in the state folder.")
+    or STATE_DIR / "keys" / "log.key"
+).absolute()
+ANCHOR_FILE = Path(
+    env.text("HOLDGATE_ANCHOR_FILE", "", "The file anchor; default: `anchor/checkpoints.txt` in the state folder.")
+    or STATE_DIR / "anchor" / "checkpoints.txt"
+).absolute()
+HARDENED = env.flag(
+    "HOLDGATE_HARDENED",
+    False,
+    "Serve only under a database role that cannot change the record, and without the log's key; see record.md.",
+)
 PUBLIC_URL = env.text(
     "HOLDGATE_PUBLIC_URL", "", "The gateway's own address, for metadata, links and the Host and Origin checks."
 ).rstrip("/")

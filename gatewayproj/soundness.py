@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import resource
-from pathlib import Path
 from typing import Final
 
 from django.conf import settings
 from django.db import connection
 
-from sessions.anchors import FileAnchor
+from sessions import installation, permissions
 from sessions.setback import set_back
 
 # Beside one per held call: the database, upstreams, pages, people who wait at the API, files.
@@ -33,6 +33,11 @@ def mode() -> list[str]:
             "`rungateway` is the whole gateway in one process and takes no broker: unset REDIS_URL and BROKER_URL, or "
             "start it with --web, and the Celery worker and beat beside it"
         ]
+    if settings.ALL_IN_ONE and settings.HARDENED:
+        return [
+            "`rungateway` signs the log and owns its database: with HOLDGATE_HARDENED start it with --web, and "
+            "`manage.py run_sequencer` beside it"
+        ]
     if not settings.ALL_IN_ONE and connection.vendor == "sqlite":
         return ["several processes need PostgreSQL: set DATABASE_URL, or run `manage.py rungateway` without --web"]
     return []
@@ -50,10 +55,27 @@ def timers() -> list[str]:
 
 def set_back_database() -> list[str]:
     """Return how the database contradicts what is anchored: then it was restored from an older copy, or exchanged."""
-    found = set_back(FileAnchor(Path(settings.STATE_DIR) / "anchor" / "checkpoints.txt"))
+    found = set_back(installation.anchor())
     if found is None:
         return []
     return [f"{found}. Find out why; `manage.py acknowledge_restore --reason ...` records it, and the gateway starts"]
+
+
+def record_guard() -> list[str]:
+    """Return how this process could change the record of which it is only to add to; nothing on SQLite, a mere file."""
+    if connection.vendor != "postgresql":
+        return []
+    problems = permissions.weaknesses(connection)
+    if os.access(installation.log_key(), os.R_OK):
+        problems.append(
+            f"this process can read the log's key {installation.log_key()}: keep it with run_sequencer alone"
+        )
+    return problems
+
+
+def hardened() -> list[str]:
+    """Return what stands against serving in the hardened mode; nothing where that was not asked for."""
+    return record_guard() if settings.HARDENED else []
 
 
 def durability() -> list[str]:

@@ -23,7 +23,8 @@ _REPLACEABLE: Final = {
     CHECKPOINT: ("size",),
     PAYLOAD: ("commitment",),
 }
-_FUNCTION: Final = "mcp_sessions_refuse"
+FUNCTION: Final = "mcp_sessions_refuse"
+TABLES: Final = tuple(_REPLACEABLE)
 
 
 def create(connection: BaseDatabaseWrapper) -> None:
@@ -37,7 +38,17 @@ def drop(connection: BaseDatabaseWrapper) -> None:
     if connection.vendor == "sqlite":
         _run(connection, [f"DROP TRIGGER IF EXISTS {name}" for name in _sqlite_names()])
     else:
-        _run(connection, [f"DROP FUNCTION IF EXISTS {_FUNCTION}() CASCADE"])
+        _run(connection, [f"DROP FUNCTION IF EXISTS {FUNCTION}() CASCADE"])
+
+
+def postgresql_statements() -> list[str]:
+    """Return what installs the triggers on PostgreSQL anew, whatever was there."""
+    return [f"DROP FUNCTION IF EXISTS {FUNCTION}() CASCADE", *_postgresql_triggers()]
+
+
+def postgresql_names() -> set[str]:
+    """Return the names of all triggers on PostgreSQL."""
+    return {f"{table}_{name}" for table in TABLES for name in ("no_change", "no_truncate")}
 
 
 def _run(connection: BaseDatabaseWrapper, statements: list[str]) -> None:
@@ -73,7 +84,7 @@ def _sqlite_triggers() -> list[str]:
 
 def _postgresql_triggers() -> list[str]:
     statements = [
-        f"CREATE FUNCTION {_FUNCTION}() RETURNS trigger LANGUAGE plpgsql AS "
+        f"CREATE FUNCTION {FUNCTION}() RETURNS trigger LANGUAGE plpgsql AS "
         "$$ BEGIN RAISE EXCEPTION 'the record is append-only' USING ERRCODE = 'restrict_violation'; END $$"
     ]
     for table in _REPLACEABLE:
@@ -82,7 +93,7 @@ def _postgresql_triggers() -> list[str]:
             ("no_change", f"{changes} ON {table} FOR EACH ROW"),
             ("no_truncate", f"TRUNCATE ON {table}"),
         ):
-            statements.append(f"CREATE TRIGGER {table}_{name} BEFORE {when} EXECUTE FUNCTION {_FUNCTION}()")
+            statements.append(f"CREATE TRIGGER {table}_{name} BEFORE {when} EXECUTE FUNCTION {FUNCTION}()")
             # ALWAYS: session_replication_role = replica does not switch it off either.
             statements.append(f"ALTER TABLE {table} ENABLE ALWAYS TRIGGER {table}_{name}")
     return statements

@@ -40,11 +40,10 @@ def ensure(key: Path, name: str = "") -> Signer:
             made = name or f"holdgate-{secrets.token_hex(4)}"
             _create(key, made.encode() + b"\n" + pem, mode=0o600)
         signer = load(key)
-        if not public_path(key).exists():
-            _create(public_path(key), f"{signer.verify_key}\n".encode(), mode=0o644)
     except OSError as error:
         msg = f"cannot keep the key {key.name} in {key.parent}: {error.strerror}"
         raise KeyUnusable(msg) from error
+    keep_public(signer, public_path(key))
     return signer
 
 
@@ -62,6 +61,17 @@ def load(key: Path) -> Signer:
         raise KeyUnusable(msg) from error
     except (ValueError, TypeError) as error:
         msg = f"{key.name} is not a key of the log"
+        raise KeyUnusable(msg) from error
+
+
+def keep_public(signer: Signer, path: Path) -> None:
+    """Write the public half for processes that do not sign; a file that is there stays. Raises KeyUnusable."""
+    try:
+        if not path.exists():
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            _create(path, f"{signer.verify_key}\n".encode(), mode=0o644)
+    except OSError as error:
+        msg = f"cannot keep {path}: {error.strerror}"
         raise KeyUnusable(msg) from error
 
 

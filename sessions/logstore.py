@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from sessions import guards, statements, store
+from sessions.models import Entry
 
-_STATE: Final = "mcp_sessions_sequencerstate"
+STATE: Final = "mcp_sessions_sequencerstate"
 _CHUNK: Final = 1000
 
 
@@ -51,7 +53,7 @@ def highest_settled(connection: BaseDatabaseWrapper) -> int:
 
 def state(connection: BaseDatabaseWrapper) -> State:
     """Return the log's state; that of an empty log when there is none yet."""
-    sql = f"SELECT epoch, size, frontier, low_water FROM {_STATE} WHERE id = 1"  # noqa: S608 - a name of ours
+    sql = f"SELECT epoch, size, frontier, low_water FROM {STATE} WHERE id = 1"  # noqa: S608 - a name of ours
     rows = store.query(connection, sql, [])
     if not rows:
         return State(0, 0, b"", 0)
@@ -84,6 +86,12 @@ def last_note(connection: BaseDatabaseWrapper) -> str | None:
     return rows[0][0] if rows else None
 
 
+def waits_since(connection: BaseDatabaseWrapper) -> datetime | None:
+    """Return the time of the oldest entry without a place in the log; None when all have theirs."""
+    found = unindexed(connection, state(connection).low_water, 1)
+    return Entry.objects.filter(pk=found[0][0]).values_list("ts", flat=True).first() if found else None
+
+
 def root_of(connection: BaseDatabaseWrapper, size: int) -> bytes | None:
     """Return the root of the checkpoint of this size; None without one."""
     sql = f"SELECT root FROM {guards.CHECKPOINT} WHERE size = %s"  # noqa: S608 - a name of ours
@@ -109,7 +117,7 @@ def notes_after(connection: BaseDatabaseWrapper, size: int) -> Iterator[str]:
 def _fenced(connection: BaseDatabaseWrapper, epoch: int, change: str, values: list[Any]) -> bool:
     with connection.cursor() as cursor:
         cursor.execute(
-            f"UPDATE {_STATE} SET {change} WHERE id = 1 AND epoch = %s",  # noqa: S608 - text of ours only
+            f"UPDATE {STATE} SET {change} WHERE id = 1 AND epoch = %s",  # noqa: S608 - text of ours only
             [*values, epoch],
         )
         changed: int = cursor.rowcount

@@ -28,8 +28,9 @@ ROOT = Path(__file__).resolve().parent.parent
 GUARD = 30.0
 READY = 90.0  # to start, where much else runs
 _FILE = "holdgate.sqlite3"
-# The all-in-one server; one web process of our own launcher; plain uvicorn, as one process or as two workers; Celery.
-Form = Literal["alone", "web", "uvicorn", "workers", "worker", "beat"]
+# The all-in-one server; one web process of our own launcher; plain uvicorn, as one process or as two workers; Celery;
+# who signs the log.
+Form = Literal["alone", "web", "uvicorn", "workers", "worker", "beat", "sequencer"]
 
 _CELERY = {
     "worker": ["worker", "--pool", "threads", "--concurrency", "2", "--without-mingle", "--without-gossip"],
@@ -96,19 +97,21 @@ class Gateway:
         if self.form in {"alone", "web"}:
             command = ["manage.py", "rungateway", "--port", str(self.port)]
             return [*command, *(["--web"] if self.form == "web" else ["--config", str(self.folder / "holdgate.yaml")])]
+        if self.form == "sequencer":
+            return ["manage.py", "run_sequencer"]
         if self.form in {"worker", "beat"}:
             return ["-m", "celery", "-A", "gatewayproj.celery", *_CELERY[self.form]]
         command = ["-m", "uvicorn", "gatewayproj.asgi:application", "--port", str(self.port)]
         return [*command, "--no-access-log", *(["--workers", "2"] if self.form == "workers" else [])]
 
     def start(self) -> None:
-        """Start the process in its form and wait until it is ready; Celery is, when it shows by what it does."""
+        """Start the process in its form and wait until it is ready; what serves no pages shows it by what it does."""
         self.port = self.port or free_port()
         self.process = launch(self._command(), self.env, self.failpoint)
         self._reader = threading.Thread(target=self._read_log, args=(self.process,), daemon=True)
         self._reader.start()
         deadline = time.monotonic() + READY
-        while self.form not in {"worker", "beat"}:
+        while self.form not in {"worker", "beat", "sequencer"}:
             if self.process.poll() is not None:
                 raise NotReady("the gateway ended:\n" + "".join(self.log[-40:]))
             assert time.monotonic() < deadline, "the gateway is not ready:\n" + "".join(self.log[-40:])

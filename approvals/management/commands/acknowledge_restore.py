@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser
-from pathlib import Path
 from typing import Any
 
-from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError
 
 from approvals.runtime import runtime, shut_down
-from sessions.anchors import AnchorBroken, FileAnchor
+from sessions import installation
+from sessions.anchors import AnchorBroken
 from sessions.events import RESTORED, Event
 from sessions.journal import RecordUnavailable
 from sessions.setback import SetBack, set_back
@@ -26,7 +25,7 @@ class Command(BaseCommand):
         parser.add_argument("--reason", required=True, help="why, for the record")
 
     def handle(self, *_: Any, **options: Any) -> None:
-        anchor = FileAnchor(Path(settings.STATE_DIR) / "anchor" / "checkpoints.txt")
+        anchor = installation.anchor()
         try:
             found = set_back(anchor)
             if found is None:

@@ -7,12 +7,11 @@ from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
 
-from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError
 
 from approvals.runtime import runtime, shut_down
-from sessions import logkey
+from sessions import installation, logkey
 from sessions.events import Event
 from sessions.evidence.export import Exported, Wanted, export, moment
 from sessions.evidence.period import NotSealed
@@ -36,7 +35,7 @@ class Command(BaseCommand):
     def handle(self, *_: Any, **options: Any) -> None:
         try:
             wanted = Wanted(moment(options["since"]), moment(options["until"]), not options["without_payloads"])
-            signer = logkey.load(Path(settings.STATE_DIR) / "keys" / "log.key")
+            signer = logkey.load(installation.log_key())
             target = Path(options["output"] or f"evidence_{signer.name}_{wanted.since:%F}_{wanted.until:%F}.zip")
             draft = target.with_name(f"{target.name}.part")
             exported = export(wanted, draft, signer, report, self._progress)

@@ -6,12 +6,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from django.conf import settings
 from django.core.management.base import BaseCommand, CommandParser
 from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 
-from sessions import ledger, logkey
+from sessions import installation, ledger, logkey
 from sessions.anchors import AnchorBroken, FileAnchor
 from sessions.evidence.gwverify import command
 from sessions.verifier import Verifier
@@ -35,9 +34,8 @@ class Command(BaseCommand):
 
     def handle(self, *_: Any, **options: Any) -> None:
         """Print each finding on a line of its own and the summary last; end with the exit code."""
-        state = Path(settings.STATE_DIR)
-        key = Path(options["key"] or state / "keys" / "log.pub")
-        anchor = Path(options["anchor"] or state / "anchor" / "checkpoints.txt")
+        key = Path(options["key"] or installation.public_key())
+        anchor = Path(options["anchor"] or installation.anchor().path)
         if options["bundle"]:
             given = ["--anchor", str(anchor)] if anchor.exists() or options["anchor"] else []
             sys.exit(command.main([options["bundle"], "--key", str(key), *given]))

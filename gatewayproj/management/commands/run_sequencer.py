@@ -1,0 +1,43 @@
+"""`manage.py run_sequencer`: signs the log in a process of its own, the only one with the log's key."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+from django.db import DatabaseError, connection
+
+from gatewayproj import soundness
+from sessions import installation, logkey
+from sessions.anchors import AnchorBroken
+from sessions.sequencer import Sequencer
+
+log = logging.getLogger("holdgate.process")
+
+
+class Command(BaseCommand):
+    """Run until SIGTERM or SIGINT. A second one elsewhere stands by, and takes over when the first ends."""
+
+    help = "Give entries their place in the log and sign it, beside web processes that do not have the key."
+
+    def handle(self, *_: Any, **options: Any) -> None:
+        """Sign until told to stop."""
+        stopping = threading.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: stopping.set())
+        try:
+            if connection.vendor != "postgresql":
+                raise soundness.Refused("a sequencer of its own needs PostgreSQL; on SQLite `rungateway` has one")
+            soundness.require(soundness.durability())
+            soundness.require(soundness.set_back_database())
+            sequencer = Sequencer(installation.signer(), [installation.anchor()])
+        except (soundness.Refused, logkey.KeyUnusable, AnchorBroken, DatabaseError) as error:
+            raise CommandError(str(error)) from error
+        connection.close()
+        sequencer.start()
+        log.info("signing the log %s", installation.signer().name)
+        stopping.wait()
+        sequencer.stop()

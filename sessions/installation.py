@@ -1,0 +1,46 @@
+"""Where this installation keeps the log's key and its file anchor, by its settings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from django.conf import settings
+
+from sessions import logkey
+from sessions.anchors import FileAnchor
+from sessions.checkpoint import Signer
+
+
+def log_key() -> Path:
+    """Return the file of the private key that signs the log."""
+    return Path(settings.LOG_KEY)
+
+
+def public_key() -> Path:
+    """Return the file of its public half: all that a process needs which does not sign."""
+    return Path(settings.STATE_DIR) / "keys" / "log.pub"
+
+
+def anchor() -> FileAnchor:
+    """Return the file anchor."""
+    return FileAnchor(Path(settings.ANCHOR_FILE))
+
+
+def origin() -> str:
+    """Return the name of the log, which its key has had from the beginning, whatever the setting says by now.
+
+    A hardened process knows the public half alone; any other one makes the key when it is missing. Raises KeyUnusable.
+    """
+    if settings.HARDENED:
+        return logkey.read_public(public_key()).name
+    return signer().name
+
+
+def signer() -> Signer:
+    """Return who signs the log, making the key at the first use; its public half is kept in the state folder too.
+
+    Raises KeyUnusable.
+    """
+    made = logkey.ensure(log_key(), settings.ORIGIN)
+    logkey.keep_public(made, public_key())
+    return made
