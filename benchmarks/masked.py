@@ -40,7 +40,8 @@ def masking(*, seconds: float, size: int) -> list[Figure]:
     rules = [MaskingRule(name="all", detectors=tuple(sorted(DETECTORS)))]
     mask = Engine(rules, hash_key=b"k" * 32).masker("orders-db", None).json
     gc.collect()
-    gc.freeze()  # as the gateway does
+    gc.freeze()  # as the gateway does, which collects as seldom
+    gc.set_threshold(10_000, 20, 20)
     return [*_small(mask, seconds), *_large(mask, seconds, size), _growth(mask, size), _block(mask, size)]
 
 

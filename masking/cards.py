@@ -5,7 +5,7 @@ one piece, in the groups cards are printed in, or when it is all there is of a r
 dashes. Fractions (`0.4532…`), UUIDs and long hexadecimal digests are no cards, whatever their digits.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from itertools import accumulate
 from typing import Final
@@ -20,7 +20,7 @@ _DIGITS: Final = frozenset(b"0123456789")
 _SINGLE_DIGITS: Final = frozenset(bytes([digit]) for digit in _DIGITS)
 _HEX: Final = frozenset(b"0123456789abcdefABCDEF")
 # What touches a number that is part of something longer: a fraction, a UUID, a digest.
-_GOES_ON: Final = frozenset(bytes([byte]) for byte in b"0123456789abcdefABCDEF-.")
+_GOES_ON: Final = frozenset(b"0123456789abcdefABCDEF-.")
 _DIGEST: Final = 32
 _LAYOUTS: Final = frozenset({(4, 6, 5), (4, 6, 4), (4, 5, 6), (6, 13), (8, 8), (6, 10), (5, 5, 6), (4, 12)})
 _MOST_GROUPS: Final = 5
@@ -45,20 +45,19 @@ def _is_layout(lengths: tuple[int, ...]) -> bool:
     return len(lengths) >= 3 and set(lengths[:-1]) == {4} and 1 <= lengths[-1] <= 4
 
 
-def _windows(run: bytes) -> Iterator[Span]:
-    """Yield the spans of card numbers inside one run of digits and single separators, left to right."""
-    if len(run) <= 2 * 19:
-        whole = run.translate(None, b" -")
-        if whole.isdigit() and is_card(whole):
-            yield 0, len(run)
-            return
+def _windows(run: bytes) -> Sequence[Span]:
+    """Return the spans of card numbers inside one run of digits and single separators, left to right."""
+    if len(run) <= 2 * 19 and is_card(run.translate(None, b" -")):
+        return ((0, len(run)),)
     groups = run.translate(_TO_SPACE).split(b" ")
     starts = list(accumulate((len(group) + 1 for group in groups), initial=0))
+    found: list[Span] = []
     index = 0
     while index < len(groups):
         index += (count := _card_groups(groups, index)) or 1
         if count:
-            yield starts[index - count], starts[index] - 1
+            found.append((starts[index - count], starts[index] - 1))
+    return found
 
 
 def _card_groups(groups: list[bytes], index: int) -> int:
@@ -101,10 +100,11 @@ def _is_identifier(text: bytes, start: int, end: int) -> bool:
 
 def find_cards(text: bytes) -> Iterator[Span]:
     """Yield the spans of card numbers in plain UTF-8 text."""
+    size = len(text)
     for offset, behind in _RUN.spans(text):
         for first, last in _windows(text[offset:behind]):
             start, end = offset + first, offset + last
-            if text[max(0, start - 1) : start] in _GOES_ON or text[end : end + 1] in _GOES_ON:
+            if (start and text[start - 1] in _GOES_ON) or (end < size and text[end] in _GOES_ON):
                 fraction = text[start:end].isdigit() and _is_fraction(text, start, end)
                 if fraction or _is_identifier(text, start, end):
                     continue
@@ -113,4 +113,9 @@ def find_cards(text: bytes) -> Iterator[Span]:
 
 def may_hold_card(raw: bytes) -> bool:
     """Say whether raw JSON holds digits that pass as a card, whatever surrounds them."""
-    return any(True for start, end in _RUN.spans(raw) for _ in _windows(raw[start:end]))
+    position = 0
+    while run := _RUN.span(raw, position):
+        start, position = run
+        if _windows(raw[start:position]):
+            return True
+    return False

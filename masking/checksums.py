@@ -12,8 +12,7 @@ import string
 from collections.abc import Mapping
 from typing import Final
 
-# ASCII digits as their value, and as the digit sum of their double.
-_VALUES: Final = bytes.maketrans(b"0123456789", bytes(range(10)))
+# ASCII digits as the digit sum of their double.
 _DOUBLED: Final = bytes.maketrans(b"0123456789", bytes((0, 2, 4, 6, 8, 1, 3, 5, 7, 9)))
 
 # First and last issuer prefix of a range, and the lengths in use there.
@@ -78,7 +77,8 @@ def luhn(digits: bytes) -> bool:
     """Say whether ASCII digits carry a valid Luhn check digit; other bytes never do."""
     if not digits.isdigit():
         return False
-    return (sum(digits[::-2].translate(_VALUES)) + sum(digits[-2::-2].translate(_DOUBLED))) % 10 == 0
+    odd, even = digits[::-2], digits[-2::-2]
+    return (sum(odd) - 0x30 * len(odd) + sum(even.translate(_DOUBLED))) % 10 == 0
 
 
 def mod97(compact: bytes) -> bool:
@@ -129,14 +129,14 @@ def verhoeff(compact: bytes) -> bool:
     return check == 0
 
 
-def _lengths_by_prefix() -> tuple[int, ...]:
-    """Return for each first four digits the lengths in use, as bits."""
-    table = [0] * 10_000
+def _lengths_by_prefix() -> Mapping[bytes, int]:
+    """Return for each first four digits with which a number can begin the lengths in use, as bits."""
+    table: dict[bytes, int] = {}
     for first, last, lengths in _ISSUERS:
         bits = sum(1 << length for length in lengths)
         for prefix in range(int(first.ljust(4, "0")), int(last.ljust(4, "9")) + 1):
-            table[prefix] |= bits
-    return tuple(table)
+            table[b"%04d" % prefix] = table.get(b"%04d" % prefix, 0) | bits
+    return table
 
 
 _LENGTHS: Final = _lengths_by_prefix()
@@ -144,13 +144,13 @@ _LENGTHS: Final = _lengths_by_prefix()
 
 def card_lengths(prefix: bytes) -> int:
     """Return for the first four digits how long a card number can be, as bits; 0 where no issuer begins so."""
-    return _LENGTHS[int(prefix)]
+    return _LENGTHS.get(prefix, 0)
 
 
 def is_card(digits: bytes) -> bool:
-    """Say whether ASCII digits are a payment card number: an issuer range, a length in use there, Luhn."""
+    """Say whether bytes are ASCII digits and a payment card number: an issuer range, a length in use there, Luhn."""
     length = len(digits)
-    if not 12 <= length <= 19 or not _LENGTHS[int(digits[:4])] >> length & 1:
+    if length > 19 or not _LENGTHS.get(digits[:4], 0) >> length & 1:
         return False
     return luhn(digits) and digits.count(digits[:1]) < length
 

@@ -22,6 +22,8 @@ from masking.personal import (
     SSN_NAME,
     find_emails,
     find_ibans,
+    find_named_phones,
+    find_named_ssns,
     find_phones,
     find_ssns,
     is_nine_digits_of_ssn,
@@ -53,19 +55,25 @@ class Detector:
     time at raw JSON with the hint in it, where the hint alone is too wide. `closed` says that every
     character of what it finds is checked, so that nothing else can hide in it. `across` says that neither a
     span nor what is looked at around it reaches over a line end and a control character, so that many texts
-    can be searched as one. `names` is what the name of a key or column ends with whose value it hides, if it does not
-    end with `innocent` and the value `fits`; without `fits` every value does.
+    can be searched as one. `behind` finds more of them, behind one of its names. `names` is what the name of a
+    key or column ends with whose value it hides, if it does not end with `innocent` and the value `fits`; without
+    `fits` every value does.
     """
 
     name: str
     find: Callable[[bytes], Iterable[Span]]
     hint: str
     confirm: Callable[[bytes], bool] | None = None
+    behind: Callable[[bytes], Iterable[Span]] | None = None
     closed: bool = True
     across: bool = True
     names: str = ""
     innocent: str = ""
     fits: Callable[[bytes], bool] | None = None
+
+    def finds(self, text: bytes) -> bool:
+        """Say whether there is anything to find in plain UTF-8 text."""
+        return any(True for _ in self.find(text)) or (self.behind is not None and any(True for _ in self.behind(text)))
 
 
 # In raw JSON a value may follow an escaped line end, whose letter touches it.
@@ -125,6 +133,7 @@ _TABLE: Final = (
         name="us_ssn",
         find=find_ssns,
         hint=rf"[0-9]{{3}}[ \-][0-9]{{2}}[ \-][0-9]{{4}}|(?i:{SSN_NAME}){_WORD_END}",
+        behind=find_named_ssns,
         names=SSN_NAME,
         fits=is_nine_digits_of_ssn,
     ),
@@ -151,6 +160,7 @@ _TABLE: Final = (
         hint=r"\+\(?[1-9](?:[ .\-/()]{0,3}[0-9]){6}|[2-9][0-9]{2}\)?[ .\-]?[0-9]{3}[ .\-][0-9]{4}"
         rf"|{_EDGE}\(?0[1-9][0-9]{{1,4}}\)?[ .\-/]{{1,3}}[0-9]{{2}}|{_EDGE}0[1-9](?:[ .\-][0-9]{{2}}){{4}}"
         rf"|{_EDGE}00[1-9][0-9]{{0,2}}[ .\-/][0-9]|(?i:{PHONE_NAME}){_WORD_END}",
+        behind=find_named_phones,
         names=PHONE_NAME,
         fits=is_phone,
     ),
@@ -237,7 +247,7 @@ def detect(value: Any, names: Iterable[str]) -> frozenset[str]:
     found: set[str] = set()
     for text in _texts(value, found):
         view = plain(text).encode("utf-8", "replace")
-        found.update(detector.name for detector in wanted if any(True for _ in detector.find(view)))
+        found.update(detector.name for detector in wanted if detector.finds(view))
     return frozenset(found).intersection(names)
 
 

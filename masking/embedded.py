@@ -1,4 +1,4 @@
-"""JSON that stands in the middle of a text: an answer in a sentence, a block between fences. Pure."""
+"""JSON that stands in a text, or in the middle of it: an answer in a sentence, a block between fences. Pure."""
 
 import re
 from collections.abc import Iterator
@@ -8,6 +8,7 @@ from masking.patterns import Span
 
 _OPENS: Final = re.compile(r"[{\[]")
 _TOKEN: Final = re.compile(r'[{}\[\]]|"(?:[^"\\]|\\.)*"', re.DOTALL)
+_OPENING: Final = frozenset('{["')
 _PAIRS: Final = {"}": "{", "]": "["}
 
 
@@ -33,3 +34,11 @@ def embedded(text: str) -> Iterator[Span]:
                 closed.pop()
             closed.append((first, position))
     yield from closed
+
+
+def may_be_json(text: str) -> bool:
+    """Say whether a text begins like an object, an array or a string."""
+    first = text[:1]
+    if first.isspace():
+        first = text.lstrip()[:1]
+    return first in _OPENING

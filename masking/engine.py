@@ -14,12 +14,12 @@ from masking.detectors import DETECTORS as DETECTORS
 from masking.documents import Unreadable, parse, write
 from masking.fields import Fields, Hidden
 from masking.literals import Forms, Literals, forms_of
-from masking.places import is_message
+from masking.places import Zone, is_message
 from masking.rules import MaskingRule, strictest_by_detector
 from masking.seams import Channel, Seams
 from masking.spans import Hiding
 from masking.suspicion import Suspicion
-from masking.walk import Walk, Zone
+from masking.walk import Walk
 
 _MOST_MASKERS: Final = 256
 _MOST_TEXTS: Final = 1024

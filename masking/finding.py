@@ -102,16 +102,18 @@ class Finder:
         self._hidden = [Hidden(detector.name, detectors[detector.name]) for detector in self._detectors]
         hints = [detector.hint for detector in self._detectors]
         names = [detector.names for detector in self._detectors if detector.names]
-        self._headers = {
-            index: Pattern(f"(?i:{detector.names})")
-            for index, detector in enumerate(self._detectors)
-            if detector.names and detector.across
-        }
+        headed = [index for index, detector in enumerate(self._detectors) if detector.names and detector.across]
         if fields.anchors:
             hints.append(fields.anchors)
             names.append(fields.anchors)
         self._coded, self._packed = len(hints), len(hints) + 1
-        self._hints = pattern_set((*hints, CODED, PACKED))
+        headers = [f"(?i:{self._detectors[index].names})" for index in headed]
+        # By detector: its names, and which pattern of the set says whether one of them stands there.
+        self._headers = {
+            index: (self._packed + number, Pattern(header))
+            for number, (index, header) in enumerate(zip(headed, headers, strict=True), 1)
+        }
+        self._hints = pattern_set((*hints, CODED, PACKED, *headers))
         self._singles = [Pattern(hint) for hint in (*hints, CODED)]
         self._names = Pattern("|".join(f"(?i:{name})" for name in names)) if names else None
 
@@ -138,30 +140,33 @@ class Finder:
         for index in hinted:
             if index == self._packed:
                 packed = {bisect_right(joined.plain_starts, one.span[0]) - 1 for one in packed_in(joined.view)}
-                continue
-            if index == self._coded:
-                continue
-            if index == len(self._detectors):
+            elif index < len(self._detectors):
+                spans, heading = self._spans(index, joined, hinted)
+                named.update(heading)
+                if spans:
+                    detector = self._detectors[index]
+                    groups.append(Group(joined.characters(spans), self._hidden[index], detector.closed))
+            elif index < self._coded:
                 touched = joined.touched(self._singles[index])
                 named.update(touched)
                 groups += self._assigned(joined, touched)
-                continue
-            detector = self._detectors[index]
-            spans: list[Span] = []
-            if detector.across:
-                spans += detector.find(joined.view)
-                if index in self._headers:
-                    named.update(joined.touched(self._headers[index]))
-            else:
-                touched = joined.touched(self._singles[index])
-                spans += _one_by_one(detector, joined, touched)
-                if detector.names:
-                    named.update(touched)
-            if spans:
-                groups.append(Group(joined.characters(spans), self._hidden[index], detector.closed))
         if forms:
             groups += _literals(joined, forms)
         return Findings(groups, named | self._named_in_quotes(joined), packed, self._coded in hinted)
+
+    def _spans(self, index: int, joined: Joined, hinted: Sequence[int]) -> tuple[list[Span], Sequence[int]]:
+        """Return what one detector finds in the view, and the texts in which a name of its own stands."""
+        detector = self._detectors[index]
+        if not detector.across:
+            touched = joined.touched(self._singles[index])
+            return list(_one_by_one(detector, joined, touched)), touched if detector.names else ()
+        spans = list(detector.find(joined.view))
+        hint, header = self._headers.get(index, (-1, None))
+        if header is None or hint not in hinted:
+            return spans, ()
+        if detector.behind:
+            spans += detector.behind(joined.view)
+        return spans, joined.touched(header)
 
     def _find_coded(self, joined: Joined, forms: Forms, found: Findings, depth: int) -> None:
         """Look a second time at texts with codes in them, which are undone; add what comes out."""

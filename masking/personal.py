@@ -5,6 +5,7 @@ bare digits are no social security number; a telephone number has `+`, `00` or s
 """
 
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Final
 
 from masking.checksums import IBAN_COUNTRIES, iban_length, is_iban, is_ssn
@@ -47,20 +48,29 @@ _COUNTRY: Final = Pattern(
     r"8[1246][0-9]{7,}|9[0-58][0-9]{6,}|(?:21[1-368]|2[2-689][0-9]|3[578][0-9]|42[013]|50[0-9]|59[0-9]|67[02-9]|68[0-9]|"
     r"69[0-2]|80[08]|85[02356]|87[08]|88[0-368]|96[0-8]|97[0-79]|99[2-68])[0-9]{4,})$"
 )
+_LONGEST_COUNTRY: Final = 3
 _WORD: Final = frozenset(b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_")
-_WORDS: Final = frozenset(bytes([byte]) for byte in _WORD)
+_SPACE: Final = 0x20
 _DIGITS: Final = frozenset(b"0123456789")
 _NO_DIGITS: Final = bytes(byte for byte in range(256) if byte not in _DIGITS)
 
 
 def _stands_alone(text: bytes, start: int, end: int, joints: bytes = b"") -> bool:
     """Say whether no letter or digit touches the span, nor one behind a joint such as a dash."""
-    before, after = text[max(0, start - 2) : start], text[end : end + 2]
-    if before[-1:] in _WORDS or after[:1] in _WORDS:
+    first, last = text[start - 1] if start else _SPACE, text[end] if end < len(text) else _SPACE
+    if first in _WORD or last in _WORD:
         return False
-    if len(before) == 2 and before[1] in joints and before[0] in _WORD:
+    if first in joints and start > 1 and text[start - 2] in _WORD:
         return False
-    return not (len(after) == 2 and after[0] in joints and after[1] in _DIGITS)
+    return not (last in joints and text[end + 1 : end + 2].isdigit())
+
+
+def _next_word(text: bytes, start: int) -> int:
+    """Return where behind a start the next value can begin that stands alone: not within a word."""
+    position, size = start + 1, len(text)
+    while position < size and text[position - 1] in _WORD:
+        position += 1
+    return position
 
 
 def _iban_at(text: bytes, start: int) -> Span | None:
@@ -100,7 +110,7 @@ def may_hold_iban(raw: bytes) -> bool:
 
 
 def find_ssns(text: bytes) -> Iterator[Span]:
-    """Yield US social security numbers written 3-2-4 with dashes or spaces, and nine digits behind the name of one."""
+    """Yield US social security numbers written 3-2-4 with dashes or spaces."""
     position = 0
     while span := _SSN.span(text, position):
         start, end = span
@@ -110,9 +120,13 @@ def find_ssns(text: bytes) -> Iterator[Span]:
             and is_ssn(number[:3], number[4:6], number[7:])
             and _stands_alone(text, start, end, b"-")
         )
-        position = end if good else start + 1
+        position = end if good else _next_word(text, start)
         if good:
             yield span
+
+
+def find_named_ssns(text: bytes) -> Iterator[Span]:
+    """Yield nine digits of a social security number behind the name of one."""
     for start, end in _named(_NAMED_SSN, text):
         if is_nine_digits_of_ssn(text[start:end]) and _stands_alone(text, start, end, b"-"):
             yield start, end
@@ -141,7 +155,7 @@ def find_emails(text: bytes) -> Iterator[Span]:
 
 
 def find_phones(text: bytes) -> Iterator[Span]:
-    """Yield telephone numbers of 7 to 15 digits in international or separated national form, or behind a name.
+    """Yield telephone numbers of 7 to 15 digits in international or separated national form.
 
     After `+` there must be the code of a country of E.164.
     """
@@ -150,18 +164,28 @@ def find_phones(text: bytes) -> Iterator[Span]:
         start, end = span
         digits = text[start:end].translate(None, _NO_DIGITS)
         good = _is_number(text[start], digits) and _stands_alone(text, start, end, b"-.+/")
-        position = end if good else start + 1
+        position = end if good else _next_word(text, start)
         if good:
             yield span
+
+
+def find_named_phones(text: bytes) -> Iterator[Span]:
+    """Yield 7 to 15 digits behind a name for a telephone number; a date is none."""
     for start, end in _named(_NAMED_PHONE, text):
         if not _DATE.span(text[start:end]) and _stands_alone(text, start, end, b"-.+/"):
             yield start, end
 
 
 def _is_number(first: int, digits: bytes) -> bool:
-    if first == 0x2B and not _COUNTRY.span(digits):
+    if first == 0x2B and not _has_country(digits[:_LONGEST_COUNTRY], len(digits)):
         return False
     return (8 if first in b"+0(" else 10) <= len(digits) <= 15
+
+
+@lru_cache(maxsize=4096)
+def _has_country(beginning: bytes, length: int) -> bool:
+    """Say whether a number of so many digits that begins so is one of E.164: what follows does not matter."""
+    return _COUNTRY.span(beginning.ljust(length, b"0")) is not None
 
 
 def is_phone(value: bytes) -> bool:

@@ -4,6 +4,7 @@ Names and indexes are those of `masking.paths.Place`: lower case. Sources: JSON-
 2024-11-05 to 2026-07-28.
 """
 
+from enum import Enum, auto
 from typing import Final
 
 from masking.paths import Place
@@ -35,6 +36,14 @@ _DATA: Final = frozenset({"structuredcontent", "arguments", "data", "_meta", "me
 _SCHEMAS: Final = frozenset({"inputschema", "outputschema", "requestedschema"})
 
 
+class Zone(Enum):
+    """What names mean where the walk is: the protocol's own, names of a schema, or the server's data."""
+
+    PROTOCOL = auto()
+    SCHEMA = auto()
+    DATA = auto()
+
+
 def is_message(value: object) -> bool:
     """Say whether a JSON value is a JSON-RPC message, whose members have places of the protocol."""
     return isinstance(value, dict) and "jsonrpc" in value
@@ -58,3 +67,12 @@ def is_schema(place: Place) -> bool:
 def begins_data(place: Place, value: object) -> bool:
     """Say whether the server's own data begin at this place; the `data` of an image is base64, no data."""
     return place[-1] in _DATA and not (place[-1] == "data" and isinstance(value, str) and "error" not in place)
+
+
+def zone_of(place: Place, member: object, zone: Zone) -> Zone:
+    """Return what names mean in the member at this place, where they mean `zone` around it."""
+    if zone is not Zone.PROTOCOL:
+        return zone
+    if is_schema(place):
+        return Zone.SCHEMA
+    return Zone.DATA if begins_data(place, member) else zone

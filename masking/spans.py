@@ -28,6 +28,8 @@ _FEWEST_CARD_DIGITS: Final = 12
 _LEAST_CARD: Final = 10 ** (_FEWEST_CARD_DIGITS - 1)
 
 
+_NOTHING: Final = Hidden("", "label")
+
 # Start, negative end, number of the search, and how it is hidden: so that sorting puts the longest first.
 Found = tuple[int, int, int, Hidden]
 # Start and end of what is hidden as one, and start, end and way of the part that decides how.
@@ -80,6 +82,8 @@ class Hiding:
         self._custom = [known[name] for name in known if name not in BY_NAME and name in self.detectors]
         self._custom_keys = key_rules(self._custom)
         self.hides_numbers = "credit_card" in self.detectors or bool(self._custom)
+        # Integers between these are hidden for what they are by no detector.
+        self.plain_numbers = (0, 0) if self._custom else (-_LEAST_CARD, _LEAST_CARD)
         # What a mask of ours looks like: masking it again would change pseudonyms and count hits that are none.
         names = "|".join(map(re.escape, (CREDENTIAL, *known, *(fields.labels if whole else ()))))
         self._ours = re.compile(rf"\[(?:{names})(?::[0-9a-f]{{8}}|:[0-9]+ chars)?\]")
@@ -95,16 +99,17 @@ class Hiding:
 
     def of_number(self, number: int | float | str) -> Hidden | None:
         """Return how a JSON number, or one in its own spelling, is hidden for what it is; None: it is not."""
-        if not self._custom and isinstance(number, int) and -_LEAST_CARD < number < _LEAST_CARD:
+        low, high = self.plain_numbers
+        if isinstance(number, int) and low < number < high:
             return None
         spelling = str(number).encode("ascii", "replace")
         if "credit_card" in self.detectors and (
             is_card_number(number)
             if isinstance(number, int)
-            else len(spelling) >= _FEWEST_CARD_DIGITS and any(True for _ in BY_NAME["credit_card"].find(spelling))
+            else len(spelling) >= _FEWEST_CARD_DIGITS and BY_NAME["credit_card"].finds(spelling)
         ):
             return Hidden("credit_card", self.detectors["credit_card"])
-        found = next((one.name for one in self._custom if any(True for _ in one.find(spelling))), None)
+        found = next((one.name for one in self._custom if one.finds(spelling)), None)
         return Hidden(found, self.detectors[found]) if found else None
 
     def _of_name(self, key: str) -> tuple[str, Hidden | None, bool]:
@@ -171,8 +176,8 @@ class Hiding:
         for index in named | packed:
             known[texts[index]] = Shown(texts[index], (), index in named, index in packed, simple=False)
         if groups:
-            for index, spans in _by_text(_merged(self._counted(joined.text, groups)), joined.starts):
-                text, names = self._rewritten(joined, index, spans, keys=keys)
+            joints = _merged(self._counted(joined.text, groups))
+            for index, text, names in self._rewritten(joined, joints, keys=keys):
                 about = known[texts[index]]
                 known[texts[index]] = about._replace(text=text, names=names) if about else Shown(text, names)
         return known
@@ -181,36 +186,44 @@ class Hiding:
         """Give what is found a place in the order of searches; leave out masks of ours and, for approvers, code."""
         counted: list[Found] = []
         for order, (spans, hidden, closed, certain) in enumerate(groups):
-            if not certain:
-                spans = [
-                    (start, end)
-                    for start, end in spans
-                    if start != end and (text[start] != "[" or not self._ours.fullmatch(text, start, end))
-                ]
-                if self.shows_code and not closed:
-                    spans = [(start, end) for start, end in spans if is_plain_value(text[start:end])]
-            counted += [(start, -end, order, hidden) for start, end in spans if start != end]
+            if not (certain or closed or not self.shows_code):
+                spans = [(start, end) for start, end in spans if is_plain_value(text[start:end])]
+            counted += [
+                (start, -end, order, hidden)
+                for start, end in spans
+                if start != end and (text[start] != "[" or certain or not self._ours.fullmatch(text, start, end))
+            ]
         return counted
 
-    def _rewritten(self, joined: Joined, index: int, spans: list[Joint], *, keys: bool) -> tuple[str, list[str]]:
-        text, position = joined.text, joined.starts[index]
-        last = position + len(joined.texts[index])
+    def _rewritten(
+        self, joined: Joined, joints: Iterable[Joint], *, keys: bool
+    ) -> Iterator[tuple[int, str, list[str]]]:
+        """Yield the number of each text in which something is hidden, what is shown for it, and what was hidden."""
+        text, starts = joined.text, joined.starts
+        labels = not self.lengths
         pieces: list[str] = []
         names: list[str] = []
-        for start, end, first, behind, hidden in spans:
-            replace, name = hidden.replace, hidden.name
-            if replace == "label" and not self.lengths:
+        index = position = behind = 0
+        for start, end, first, last, hidden in joints:
+            if start >= behind:
+                if names:
+                    yield index, "".join((*pieces, text[position : starts[index] + len(joined.texts[index])])), names
+                    pieces, names = [], []
+                index = bisect_right(starts, start) - 1
+                position, behind = starts[index], starts[index + 1]
+            name, replace = hidden.name, hidden.replace
+            if labels and replace == "label":
                 pieces += (text[position:start], f"[{name}]")
             else:
                 if keys and replace == "remove":
                     replace = "label"
                 if self.lengths and name != CREDENTIAL:
-                    first, behind = start, end
-                pieces += (text[position:start], self.replaced(text[first:behind], name, replace))
+                    first, last = start, end
+                pieces += (text[position:start], self.replaced(text[first:last], name, replace))
             names.append(name)
             position = end
-        pieces.append(text[position:last])
-        return "".join(pieces), names
+        if names:
+            yield index, "".join((*pieces, text[position : starts[index] + len(joined.texts[index])])), names
 
 
 def count(names: Iterable[str], hits: dict[str, int]) -> None:
@@ -237,33 +250,21 @@ def is_plain_block(value: str) -> bool:
 
 def _merged(found: Iterable[Found]) -> Iterator[Joint]:
     """Join overlapping spans; each joint span is hidden whole, as its longest, then strictest part."""
-    joint: Joint | None = None
+    begun = behind = -1  # of the joint span; there is none yet
+    first, last, chosen = 0, 0, _NOTHING
     for start, minus_end, _, hidden in sorted(found):
-        if joint is None or start >= joint[1]:
-            if joint is not None:
-                yield joint
-            joint = (start, -minus_end, start, -minus_end, hidden)
+        end = -minus_end
+        if start >= behind:
+            if behind > 0:
+                yield begun, behind, first, last, chosen
+            begun, behind = start, end
+            first, last, chosen = start, end, hidden
         else:
-            winner = joint[2:]
-            if _weight(start, -minus_end, hidden) > _weight(*winner):
-                winner = (start, -minus_end, hidden)
-            joint = (joint[0], max(joint[1], -minus_end), *winner)
-    if joint is not None:
-        yield joint
-
-
-def _by_text(joints: Iterable[Joint], starts: list[int]) -> Iterator[tuple[int, list[Joint]]]:
-    """Yield the number of each text in which something is hidden, and what."""
-    index, behind, spans = 0, 0, list[Joint]()
-    for joint in joints:
-        if joint[0] >= behind:
-            if spans:
-                yield index, spans
-            index = bisect_right(starts, joint[0]) - 1
-            behind, spans = starts[index + 1], []
-        spans.append(joint)
-    if spans:
-        yield index, spans
+            if _weight(start, end, hidden) > _weight(first, last, chosen):
+                first, last, chosen = start, end, hidden
+            behind = max(behind, end)
+    if behind > 0:
+        yield begun, behind, first, last, chosen
 
 
 def _weight(start: int, end: int, hidden: Hidden) -> tuple[bool, int, int, int]:

@@ -19,6 +19,8 @@ _ESCAPE: Final = r"\\[ux/0-7]"
 _COVER: Final = r"(?i)blob|\x00"
 
 _MOST_WRAPPINGS: Final = 4
+_LARGE: Final = 1 << 16
+_BEGINNING: Final = 1 << 12
 _ARRAYS: Final = (list, tuple)
 
 
@@ -31,7 +33,8 @@ def texts_of(value: Any) -> list[str]:
             if isinstance(item, str):
                 found[item] = None
             elif isinstance(item, dict):
-                found.update(dict.fromkeys(item))
+                for key in item:
+                    found[key] = None
                 waiting.append(item.values())
             elif isinstance(item, _ARRAYS):
                 waiting.append(item)
@@ -53,7 +56,7 @@ class Suspicion:
 
     def of(self, document: bytes, forms: Forms) -> bool:
         """Say whether the document may hold what a rule or a secret in `forms` covers; False is certain."""
-        if self._everywhere:
+        if self._everywhere or self._begins_so(document):
             return True
         found = self._patterns.found(document)
         view = document
@@ -67,7 +70,14 @@ class Suspicion:
     def of_text(self, text: str, forms: Forms) -> bool:
         """Say whether a text may hold what is covered, also where it is JSON; False is certain."""
         view = text.encode("utf-8", "surrogatepass")
-        return self._everywhere or self._inner(view, forms, 0)
+        return self._everywhere or self._begins_so(view) or self._inner(view, forms, 0)
+
+    def _begins_so(self, view: bytes) -> bool:
+        """Say whether the first bytes of something large settle it already: then the rest need not be searched."""
+        if len(view) < _LARGE:
+            return False
+        beginning = view[:_BEGINNING]
+        return any(self._confirmed(index, beginning) for index in self._patterns.found(beginning))
 
     def _holds(self, view: bytes, found: list[int], forms: Forms, depth: int = 0) -> bool:
         """Say whether text with nothing escaped that need not be may hold it, in its codes and its base64 as well."""

@@ -3,38 +3,29 @@
 Pure. One `Walk` masks one document and is then thrown away; it counts what it hid.
 """
 
-from enum import Enum, auto
+from collections.abc import Sequence
 from typing import Any, Final
 
 from masking.blobs import Blob, open_blob
 from masking.documents import MOST_DEPTH, Parsed, Spelled, Unreadable, parse, write
-from masking.embedded import embedded
+from masking.embedded import embedded, may_be_json
 from masking.fields import Hidden
 from masking.finding import Joined
 from masking.literals import Forms
 from masking.packing import packed_in
 from masking.paths import Place
-from masking.places import begins_data, is_protocol_word, is_schema, is_untouched
+from masking.places import Zone, is_protocol_word, is_untouched, zone_of
 from masking.spans import COLUMN_NAMES, Hiding, Shown, count, is_plain_value
 from masking.suspicion import Suspicion, texts_of
 from masking.tables import mask_columns, titles
 
 # A text in a text in a text …: each one may be as long as the whole.
 _MOST_NESTING: Final = 16
-_OPENING: Final = frozenset('{["')
 _CONTAINERS: Final = (dict, list, tuple)
 _STRUCTURED: Final = (dict, list, str)
 _UNSEEN: Final = Shown("", (), named=False, simple=False)
 _ROW_NAMES: Final = ("rows", "data", "values", "records")
 _NAME_NAMES: Final = ("name", "key", "field", "column", "variable")
-
-
-class Zone(Enum):
-    """What names mean where the walk is: the protocol's own, names of a schema, or the server's data."""
-
-    PROTOCOL = auto()
-    SCHEMA = auto()
-    DATA = auto()
 
 
 class Walk:
@@ -68,7 +59,7 @@ class Walk:
         for text in texts_of(value):
             if text in self._known:
                 continue
-            if not _may_be_json(text):
+            if not may_be_json(text):
                 flat.append(text)
             elif not self._suspicion.of_text(text, self._forms):
                 self._known[text] = None
@@ -84,17 +75,27 @@ class Walk:
                 raise Unreadable("nested too deep")
             if isinstance(value, dict):
                 return (self._ordinary_object if self._is_ordinary(value) else self._object)(value, place, zone)
-            mask = self._element if zone is Zone.DATA and self._hiding.fields.may_name(None) else self.value
-            return [mask(item, (*place, index), zone) for index, item in enumerate(value)]
+            return self._array(value, place, zone)
         if value is None or isinstance(value, bool):
             return value
         return self._number(value)
+
+    def _array(self, items: Sequence[Any], place: Place, zone: Zone) -> list[Any]:
+        if zone is Zone.DATA and self._hiding.fields.may_name(None):
+            return [self._element(item, (*place, index), zone) for index, item in enumerate(items)]
+        ordinary = self._ordinary.keys() if len(place) + 1 < MOST_DEPTH else frozenset[str]()
+        return [
+            (self._ordinary_object if isinstance(item, dict) and item.keys() <= ordinary else self.value)(
+                item, (*place, index), zone
+            )
+            for index, item in enumerate(items)
+        ]
 
     def text(self, text: str, place: Place) -> str:
         """Return the text masked: JSON in it structurally, tables by column, all else by what is found."""
         shown = self._known.get(text, _UNSEEN)
         if shown is _UNSEEN:
-            if _may_be_json(text):
+            if may_be_json(text):
                 nested = self._nested(text, place)
                 if nested is not None:
                     return nested
@@ -166,7 +167,7 @@ class Walk:
             elif blob and name == "blob":
                 result[key] = self._blob(blob, here)
             else:
-                result[key] = self.value(member, here, self._zone_of(here, member, zone))
+                result[key] = self.value(member, here, zone_of(here, member, zone))
         return result
 
     def _is_ordinary(self, members: dict[str, Any]) -> bool:
@@ -182,6 +183,7 @@ class Walk:
 
     def _ordinary_object(self, members: dict[str, Any], place: Place, zone: Zone) -> dict[str, Any]:
         names, known = self._ordinary, self._known
+        low, high = self._hiding.plain_numbers
         mask = self._of_message if zone is Zone.PROTOCOL else self.value
         result: dict[str, Any] = {}
         for key, member in members.items():
@@ -194,11 +196,14 @@ class Walk:
                     count(shown.names, self.hits)
                     result[key] = shown.text
                     continue
+            elif type(member) is int and low < member < high:
+                result[key] = member
+                continue
             result[key] = mask(member, (*place, names[key]), zone)
         return result
 
     def _of_message(self, value: Any, place: Place, zone: Zone) -> Any:
-        return value if is_untouched(place) else self.value(value, place, self._zone_of(place, value, zone))
+        return value if is_untouched(place) else self.value(value, place, zone_of(place, value, zone))
 
     def _name(self, key: str) -> tuple[str, Hidden | None]:
         """Return the name under which a key is compared, and how a detector that knows it hides the value."""
@@ -218,14 +223,6 @@ class Walk:
     def _drops(self, hidden: Hidden, name: str, zone: Zone) -> bool:
         removes = hidden.replace == "remove" and not self._hiding.lengths
         return removes and zone is Zone.DATA and name not in self._required
-
-    @staticmethod
-    def _zone_of(place: Place, member: Any, zone: Zone) -> Zone:
-        if zone is not Zone.PROTOCOL:
-            return zone
-        if is_schema(place):
-            return Zone.SCHEMA
-        return Zone.DATA if begins_data(place, member) else zone
 
     def _key(self, key: str, members: dict[str, Any], result: dict[str, Any]) -> str:
         """Return the key masked, with a number where another member already has that name."""
@@ -389,11 +386,3 @@ class Walk:
         before = sum(self.hits.values())
         masked = self.text(blob.text, place)
         return blob.original if sum(self.hits.values()) == before and masked == blob.text else blob.closed(masked)
-
-
-def _may_be_json(text: str) -> bool:
-    """Say whether a text begins like an object, an array or a string."""
-    first = text[:1]
-    if first.isspace():
-        first = text.lstrip()[:1]
-    return first in _OPENING
