@@ -27,6 +27,7 @@ from gatewayproj.env import settings_digest
 from gatewayproj.stopping import StopSignals
 from gatewayproj.wiring import close_key_sets
 from proxy import buckets, legacy
+from proxy.between import mailbox
 from proxy.counts import FLUSH_SECONDS
 from sessions import installation
 from sessions.events import Event
@@ -182,6 +183,7 @@ async def _recover() -> None:
 async def _clean() -> None:
     """Forget sessions of a week ago, keys and link codes of yesterday, and messages that went out long ago."""
     await in_database(legacy.forget_old)
+    await in_database(mailbox.forget_old)
     await in_database(buckets.forget_old)
     await in_database(keyed.forget_old)
     await in_database(deliveries.forget_old)

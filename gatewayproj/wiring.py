@@ -10,6 +10,7 @@ from approvals import secrets
 from approvals.runtime import runtime
 from gatewayproj import metrics
 from proxy.background import Background
+from proxy.between.translation import Translation
 from proxy.counts import Counts
 from proxy.credentials import Credentials
 from proxy.endpoint import Gateway
@@ -52,9 +53,9 @@ def build_gateway() -> Gateway:
     metrics.watch_record(house.journal)
     counts.observe = metrics.refused
     runner = Door(lambda: settings.STDIO_SOCKET)
-    transport = Transport(
-        Upstream(networks=settings.UPSTREAM_NETWORKS), Credentials(secrets.configured()), sessions, runner
-    )
+    upstream = Upstream(networks=settings.UPSTREAM_NETWORKS)
+    between = Translation(sessions, background)
+    transport = Transport(upstream, Credentials(secrets.configured()), sessions, runner, between)
     steps = GatewaySteps(house, transport, sessions, background, counts)
     metrics.watch_crowd(steps.crowd)
     return Gateway(

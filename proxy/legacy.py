@@ -40,19 +40,26 @@ class LegacySessions:
     def __init__(self) -> None:
         self._known: OrderedDict[str, tuple[str, str, str]] = OrderedDict()
 
-    async def open(self, *, actor: str, connection: str, upstream: str, version: str) -> Session:
-        """Store the session that an upstream just opened for this caller, and return it with a token of ours."""
-        token = secrets.token_urlsafe(32)
+    async def open(
+        self, *, actor: str, connection: str, upstream: str, version: str, token: str | None = None
+    ) -> Session:
+        """Store the session that an upstream just opened for this caller, and return it with a token of ours.
+
+        With `token` it takes the place of the one before: of sessions that no caller knows.
+        """
+        token = token or secrets.token_urlsafe(32)
         digest = _digest(token)
 
         def store() -> None:
-            LegacySession.objects.create(
+            LegacySession.objects.update_or_create(
                 digest=digest,
-                caller=actor,
-                connection=connection,
-                upstream=seal(upstream.encode(), context=digest),
-                version=version,
-                created_at=database_now(),
+                defaults={
+                    "caller": actor,
+                    "connection": connection,
+                    "upstream": seal(upstream.encode(), context=digest),
+                    "version": version,
+                    "created_at": database_now(),
+                },
             )
 
         await in_database(store)

@@ -1,4 +1,4 @@
-"""Sessions of the legacy protocol era (the modern one has none), and what is left of limits."""
+"""Sessions of the legacy protocol era (the modern one has none), what waits between requests, and limits."""
 
 from __future__ import annotations
 
@@ -35,3 +35,19 @@ class LegacySession(models.Model):
 
     def __str__(self) -> str:
         return f"session on {self.connection}"
+
+
+class ParkedMessage(models.Model):
+    """A message that waits for the next request of a caller: see `proxy.between.mailbox`."""
+
+    key = models.CharField(max_length=64, help_text="Known to who takes it alone.")
+    number = models.IntegerField()
+    body = models.BinaryField(help_text="Sealed.")
+    created_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["key", "number"], name="parked_message_place")]
+        indexes = [models.Index(fields=["created_at"], name="parked_message_age")]
+
+    def __str__(self) -> str:
+        return f"message {self.number}"

@@ -6,6 +6,7 @@ from contextlib import aclosing
 from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
+from proxy.between import translation
 from proxy.errors import CredentialUnavailable, NoStream, SessionLost
 from proxy.legacy import Session
 from proxy.outgoing import body_of
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from approvals.config.schema import Connection
     from approvals.secrets import Secret
+    from proxy.between.told import Told
     from proxy.credentials import Credentials
     from proxy.envelope import Id
     from proxy.errors import Fault
@@ -35,12 +37,20 @@ Verb = Literal["GET", "POST"]
 class Transport:
     """Sends for exchanges; one per process."""
 
-    def __init__(self, upstream: Upstream, credentials: Credentials, sessions: LegacySessions, runner: Door) -> None:
+    def __init__(
+        self,
+        upstream: Upstream,
+        credentials: Credentials,
+        sessions: LegacySessions,
+        runner: Door,
+        between: translation.Translation,
+    ) -> None:
         self._upstream = upstream
         self._runner = runner
         self._credentials = credentials
         self._sessions = sessions
         self._routes = Routes(credentials)
+        self._between = between
 
     async def note_secret(self, exchange: Exchange) -> None:
         """Learn the upstream's credential before anything is written down of the call, so that it is hidden there."""
@@ -74,7 +84,7 @@ class Transport:
                 async for group in groups:
                     yield group
 
-    async def _groups(self, exchange: Exchange, answer: Answer) -> AsyncGenerator[list[bytes]]:
+    async def _groups(self, exchange: Exchange, answer: Answer | Told) -> AsyncGenerator[list[bytes]]:
         """Yield what comes; an empty group when the head of a stream has come, and while nothing else does."""
         groups = answer.groups()
         if answer.streamed and exchange.is_standing:
@@ -101,9 +111,12 @@ class Transport:
             async for group in answer.groups():
                 yield group
 
-    async def _exchange(self, exchange: Exchange, request: UpstreamRequest) -> Answer:
+    async def _exchange(self, exchange: Exchange, request: UpstreamRequest) -> Answer | Told:
+        send = self._upstream_of(exchange.connection).exchange
         try:
-            return await self._upstream_of(exchange.connection).exchange(request)
+            if translation.is_needed(exchange.connection, exchange.message.era):
+                return await self._between.exchange(exchange, request, send)
+            return await send(request)
         except CredentialUnavailable:
             if exchange.connection.credential is not None:
                 # Refused: it was probably rotated, so the next call reads it anew.
@@ -111,7 +124,9 @@ class Transport:
             raise
 
     async def end_session(self, name: str, connection: Connection, actor: str, session: Session) -> None:
-        """Tell the upstream that a session of the legacy era is over. Raises faults."""
+        """Tell the upstream that a session of the legacy era is over, if it knows of sessions. Raises faults."""
+        if translation.is_needed(connection, "legacy"):
+            return
         request = UpstreamRequest(
             url=self._url(name, connection),
             verb="DELETE",
@@ -172,7 +187,7 @@ class Transport:
         secret = await self._credentials.resolve(configured.value)
         return Credential(header=configured.header, prefix=configured.prefix, secret=secret)
 
-    async def _note_session(self, exchange: Exchange, answer: Answer) -> None:
+    async def _note_session(self, exchange: Exchange, answer: Answer | Told) -> None:
         """Bind a session that the upstream opens to this caller; the caller gets a token of ours for it."""
         if exchange.message.method != "initialize" or answer.session is None:
             return

@@ -70,6 +70,7 @@ connections:
     pin_tools: false
     tool_hints: [{tools: ["delete_*"], destructive: true, read_only: "false"}]
     sql_dialect: postgres
+    protocol: 2025-11-25
     server_requests: [sampling, elicitation, roots]
     max_body: 4MiB
     max_answer: 32MiB

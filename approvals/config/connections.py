@@ -36,6 +36,10 @@ from approvals.sql.lexing import Dialect
 # What a server may ask of its caller, where the connection allows it.
 ServerRequest = Literal["sampling", "elicitation", "roots"]
 
+# What the server speaks, where callers of another era shall be translated: any revision with a handshake, or the newest
+# without one.
+Protocol = Literal["2025-11-25", "2026-07-28"]
+
 _HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}\Z")
 # Set by the transport or the protocol: a credential here would change what is sent, not who sends it.
 _RESERVED_HEADERS = frozenset({
@@ -153,6 +157,7 @@ class Connection(Strict):
     tool_hints: tuple[HintsSet, ...] = ()
     rate: Annotated[tuple[Rate, ...], BeforeValidator(_one_block), AfterValidator(distinct("rate"))] = ()
     sql_dialect: Dialect | None = None
+    protocol: Protocol | None = None
     server_requests: Annotated[tuple[ServerRequest, ...], AfterValidator(distinct("kind of request"))] = ()
     max_body: Size = 4 << 20
     max_answer: Size = 32 << 20

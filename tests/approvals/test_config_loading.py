@@ -170,6 +170,7 @@ WRONG_CONNECTION = [
     ("labels: [prod]", "labels", "a mapping"),
     ("transport: agent", "transport", "agent is not"),
     ("command: [x]", "command", "not for transport http"),
+    ("protocol: modern", "protocol", "2025-11-25"),
     ("shared: true", "shared", "not for transport http"),
 ]
 

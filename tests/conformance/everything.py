@@ -25,6 +25,7 @@ from mcp.server.streamable_http import EventCallback, EventMessage, EventStore
 from mcp.server.subscriptions import InMemorySubscriptionBus, ListenHandler, PromptsListChanged, ToolsListChanged
 from mcp.shared.exceptions import MCPError
 from mcp.shared.message import ServerMessageMetadata
+from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from tests.conformance.contents import AUDIO, IMAGE, PROMPTS, RESOURCES, TEMPLATE, TOOLS
 from tests.conformance.questions import ENUMS, ROUNDS, TYPED_DEFAULTS, USER
@@ -37,6 +38,7 @@ Result = types.CallToolResult | types.InputRequiredResult
 
 BUS = InMemorySubscriptionBus()
 _LATER: set[asyncio.Future[None]] = set()
+OTHER_ERA: list[str] = []  # revisions of what a server of one era refused
 HEARD: list[str] = []  # what clients answered, as it came here
 
 
@@ -296,10 +298,28 @@ class Events(EventStore):
         return stream
 
 
+def _of_one_era(app: Any, era: str) -> Any:
+    """Return the application as a server that knows one era alone: it refuses what belongs to the other."""
+
+    async def only(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "http":
+            version = dict(scope["headers"]).get(b"mcp-protocol-version", b"").decode()
+            if (version in MODERN_PROTOCOL_VERSIONS) != (era == "modern"):
+                OTHER_ERA.append(version)
+                await send({"type": "http.response.start", "status": 400, "headers": []})
+                await send({"type": "http.response.body", "body": b""})
+                return
+        await app(scope, receive, send)
+
+    return only
+
+
 @contextlib.contextmanager
-def running() -> Iterator[str]:
-    """Serve on a free loopback port for the length of the block, and give the address."""
-    app = everything().streamable_http_app(event_store=Events(), retry_interval=RETRY_MILLISECONDS)
+def running(era: str = "") -> Iterator[str]:
+    """Serve on a free loopback port for the length of the block, and give the address; in one era only, if wished."""
+    app: Any = everything().streamable_http_app(event_store=Events(), retry_interval=RETRY_MILLISECONDS)
+    if era:
+        app = _of_one_era(app, era)
     listener = socket.create_server(("127.0.0.1", 0))
     config = uvicorn.Config(app, log_config=None, access_log=False, ws="none", timeout_graceful_shutdown=1)
     server = uvicorn.Server(config)

@@ -20,6 +20,11 @@ SECRET = "upstream-credential-Zq7vKx2mW9"
 SESSION = "upstream-session-hT4nRb8sJc"
 SHORT = "1s"  # after which something may expire or lapse here
 
+_MASKING = [
+    {"name": "people", "detectors": ["email"], "replace": "label"},
+    {"name": "cards", "detectors": ["credit_card"], "replace": "partial"},
+]
+
 # connection: options of its upstream, and what differs in its configuration
 CONNECTIONS: dict[str, tuple[dict[str, bool], dict[str, Any]]] = {
     people.CONNECTION: ({}, {}),
@@ -129,6 +134,32 @@ def everything_gateway(
     """
     text = everything_config(issuer.url, everything_upstream)
     with world(tmp_path_factory.mktemp("everything"), issuer, {}, text) as found:
+        found.start()
+        yield found
+        found.gateway.stop()
+
+
+@pytest.fixture(scope="session")
+def between(issuer: FakeIssuer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """A gateway before servers of one era each, which refuse the other one, for callers of both (`protocol`)."""
+    with contextlib.ExitStack() as stack:
+        older = stack.enter_context(everything.running("legacy"))
+        newer = stack.enter_context(everything.running("modern"))
+        watched = stack.enter_context(running(sessions=True))
+        asks = {"server_requests": ["sampling", "elicitation", "roots"], "timeout": "20s"}
+        made = {
+            "older": connection(older, protocol="2025-11-25", **asks),
+            "newer": connection(newer, protocol="2026-07-28", **asks),
+            "older-closed": connection(older, protocol="2025-11-25"),
+            "newer-closed": connection(newer, protocol="2026-07-28"),
+            "older-brief": connection(older, protocol="2025-11-25", **{**asks, "timeout": "1s"}),
+            "older-plain": connection(older),
+            "newer-plain": connection(newer),
+            "watched": connection(watched.url, protocol="2025-11-25", timeout="20s"),
+        }
+        blocks = {"connections": made, "rules": rules()[:2], "masking": _MASKING}
+        text = people.config_yaml(issuer.url, "", **spelled_out(**blocks))
+        found = stack.enter_context(world(tmp_path_factory.mktemp("eras"), issuer, {"watched": watched}, text))
         found.start()
         yield found
         found.gateway.stop()

@@ -60,9 +60,12 @@ def own(issuer: FakeIssuer, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         "shared": _connection(HOSTILE, shared=True),
         "time": _connection(TIME),
         "broken": _connection([*HOSTILE, "exits"]),
+        "older": _connection(SDK, cwd=str(folder), protocol="2025-11-25"),
+        "newer": _connection(SDK, cwd=str(folder), protocol="2026-07-28"),
     }
     if node := services.node():
         connections["everything"] = _connection([node, str(EVERYTHING)])
+        connections["everything-older"] = _connection([node, str(EVERYTHING)], protocol="2025-11-25")
     rules = [
         word_rule("never-drop", "deny", r"(?i)\bdrop\b"),
         word_rule("writes-need-a-dba", "hold", r"(?i)\bdelete\b", approval=one_dba()),
@@ -95,8 +98,11 @@ def _play(own: World, mode: str, connection: str, story: Any) -> None:
 
 
 @pytest.mark.promise("unchanged-clients")
-@pytest.mark.parametrize("mode", ["legacy", "auto", "2026-07-28"])
-def test_the_sdks_client_and_server_meet_in_each_era(own: World, mode: str) -> None:
+@pytest.mark.parametrize(
+    ("mode", "connection"),
+    [("legacy", "orders"), ("auto", "orders"), ("2026-07-28", "orders"), ("2026-07-28", "older"), ("legacy", "newer")],
+)
+def test_the_sdks_client_and_server_meet_in_each_era_and_between(own: World, mode: str, connection: str) -> None:
     mark, notes = marker(), []
 
     async def story(client: Client) -> None:
@@ -112,9 +118,23 @@ def test_the_sdks_client_and_server_meet_in_each_era(own: World, mode: str) -> N
         blocked = await client.call_tool("query", {"sql": "drop table orders", "marker": mark})
         assert blocked.is_error
 
-    _play(own, mode, "orders", story)
+    _play(own, mode, connection, story)
     assert _seen(own, mark) == ["select 1"]
     assert notes == [1, 2, 3]
+
+
+@pytest.mark.promise("unchanged-clients")
+def test_a_client_of_the_newer_era_alone_meets_a_server_that_knows_the_older_one(own: World) -> None:
+    """The reference server knows revisions up to 2025-11-25 only."""
+    if services.node() is None or not EVERYTHING.is_file():
+        services.missing("Node.js with the packages of tests/node", "HOLDGATE_REQUIRE_NODE")
+
+    async def story(client: Client) -> None:
+        assert client.protocol_version == "2026-07-28"
+        assert "echo" in [tool.name for tool in (await client.list_tools()).tools]
+        assert "Echo: hello" in str(await client.call_tool("echo", {"message": "hello"}))
+
+    _play(own, "auto", "everything-older", story)
 
 
 @pytest.mark.promise("bound-decision")
