@@ -15,6 +15,8 @@ ARGS ?=
 # Tests wait for processes more than they compute. Each worker has databases, folders and ports of its own.
 WORKERS ?= 3
 export PYTHONPATH := .
+# The tests start hundreds of processes; without compiled files each of them reads and compiles the same sources again.
+unexport PYTHONDONTWRITEBYTECODE
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

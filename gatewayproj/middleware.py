@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.conf import settings
@@ -45,11 +45,19 @@ class StaticFiles(WhiteNoiseMiddleware):  # type: ignore[misc] # WhiteNoise has 
 
     async_capable = True
     sync_capable = True
+    _found: ClassVar[dict[str, Any]] = {}
 
     def __init__(self, get_response: Any) -> None:
         super().__init__(get_response)
         if iscoroutinefunction(get_response):
             markcoroutinefunction(self)
+
+    def add_files_from_finders(self) -> None:
+        """Add what the finders find. They look once in a process, which may have a handler for either mode."""
+        if not self._found:
+            super().add_files_from_finders()
+            self._found.update(self.files)
+        self.files.update(self._found)
 
     def add_files(self, root: str, prefix: str | None = None) -> None:
         """Add a folder of files.

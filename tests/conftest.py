@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 
 import hypothesis
 import pytest
+from django.core.management.commands import flush as flush_command
 from django.db import connection
 from pytest_django import DjangoDbBlocker
 
@@ -28,22 +29,36 @@ def django_db_modify_db_settings() -> None:
     connection.settings_dict["TEST"]["NAME"] = name
 
 
+# What migrating fills from the models alone. Made anew after each flush, it took most of the time of a test.
+LASTING = {"django_content_type", "auth_permission"}
+
+
 @pytest.fixture(scope="session")
 def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
     """Let the flush after a transactional test empty the record, whose tables refuse every deletion.
 
-    At the end the connections that threads of the product keep are cut: PostgreSQL drops no database in use.
+    It leaves alone what only depends on the models. At the end the connections that threads of the product keep are
+    cut: PostgreSQL drops no database in use.
     """
     flush = connection.ops.execute_sql_flush
+    names = connection.introspection.django_table_names
+
+    def names_to_flush(**which: bool) -> list[str]:
+        return [name for name in names(**which) if name not in LASTING]
 
     def flush_unguarded(sql_list: Iterable[str]) -> None:
         guards.drop(connection)
         flush(sql_list)
         guards.create(connection)
 
+    def nothing(*_: object, **__: object) -> None:
+        """Stand in for the signal after migrating, which would fill the lasting tables."""
+
     with django_db_blocker.unblock():
         # Django has no other place between the test and its flush.
         connection.ops.execute_sql_flush = flush_unguarded  # type: ignore[method-assign]
+        connection.introspection.django_table_names = names_to_flush  # type: ignore[assignment, method-assign]
+        flush_command.emit_post_migrate_signal = nothing  # type: ignore[attr-defined]
     yield
     if connection.vendor == "postgresql":
         others = "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"

@@ -15,6 +15,8 @@ import yaml
 
 from tests.issuer import FakeIssuer
 
+DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+
 AUDIENCE = "holdgate"
 CONNECTION = "orders-db"
 
@@ -123,7 +125,7 @@ def config_yaml(issuer_url: str, upstream_url: str, *, orders: Mapping[str, Any]
         "rules": [_never_drop(), _writes_need_a_dba()],
         "masking": _masking(),
     }
-    return yaml.safe_dump({**document, **blocks}, sort_keys=False)
+    return str(yaml.dump({**document, **blocks}, Dumper=DUMPER, sort_keys=False))
 
 
 def _corp(url: str) -> dict[str, Any]:
