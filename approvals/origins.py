@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from dataclasses import dataclass
 from urllib.parse import SplitResult, urlsplit
 
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 PORTS = {"http": 80, "https": 443}
+# RFC 9110, section 7.2: a name or an address, and a port. What else `urlsplit` would skip could be read in two ways.
+_HOST = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::[0-9]*)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +27,9 @@ def host_allowed(host: str, own: Own) -> bool:
     Without a public URL only names of this machine itself do, so that a page of the web that had its own name
     resolved to 127.0.0.1 (DNS rebinding) gets nothing.
     """
-    name = _split(f"//{host}").hostname
-    if not name:
+    parts = _split(f"//{host}")
+    name = parts.hostname
+    if not name or not _HOST.fullmatch(host) or _port(parts) == -1:
         return False
     ours = _split(own.public_url).hostname
     return name in ({ours} if ours else LOOPBACK) or name in {extra.lower() for extra in own.extra_hosts}

@@ -30,8 +30,16 @@ def _route(route: str, application: Any) -> Any:
     return path(route, _any(application))
 
 
+async def _no_websocket(_scope: Any, receive: Any, send: Any) -> None:
+    """Refuse a WebSocket at an address that has none (403)."""
+    await receive()
+    await send({"type": "websocket.close"})
+
+
 gateway = build_gateway()
-websocket = AuthMiddlewareStack(URLRouter([_route("ws/inbox/", InboxConsumer.as_asgi())]))
+websocket = AuthMiddlewareStack(
+    URLRouter([_route("ws/inbox/", InboxConsumer.as_asgi()), re_path(r"", _any(_no_websocket))])
+)
 
 application = Lifespan(
     ProtocolTypeRouter(

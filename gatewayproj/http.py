@@ -1,4 +1,4 @@
-"""Uvicorn's HTTP, with the limits to a slow or endless client that it does not have itself.
+"""Uvicorn's HTTP, with the limits to a slow, endless or odd client that it does not have itself.
 
 A request must have come within REQUEST_SECONDS, its head within 64 KiB; a caller must take an answer, and may pause for
 STALLED_SECONDS. Whoever does not keep to that is cut off, which the application sees as leaving.
@@ -53,8 +53,17 @@ class Protocol(HttpToolsProtocol):
         self._arrived()
         self._is_websocket = True
         super().handle_websocket_upgrade()
+        # What the other protocol cannot read it leaves open, without a word and for ever.
+        if not getattr(self.transport.get_protocol(), "handshake_initiated", True):
+            self.send_400_response("Invalid WebSocket request received.")
 
     def on_headers_complete(self) -> None:
+        # The parser takes HTTP/0.9 and HTTP/2.0 on the first line as well, whose rules for bodies are others.
+        if self.parser.get_http_version() not in {"1.0", "1.1"}:
+            raise ValueError("another version of HTTP")
+        # Of a request that asks for an upgrade the parser reads no body, and WebSockets begin with a GET alone.
+        if self.parser.should_upgrade() and self.parser.get_method() != b"GET":
+            raise ValueError("only a GET may ask for another protocol")
         self._in_body, self._head = True, 0
         super().on_headers_complete()
 

@@ -5,7 +5,7 @@ Every revision from 2025-03-26 to 2026-07-28 is read here. Up to 2025-11-25 a cl
 body decides the era and what is asked for; header fields must agree with it. The ladder below is climbed from
 the bottom, and the first rung that fails answers:
 
-1. framing: content type, fields that came twice, fields that are not ASCII
+1. framing: content type, no encoding of the body, fields that came twice, fields that are not ASCII
 2. strict JSON (`proxy.strictjson`)
 3. an array only on 2025-03-26, and only of legacy messages
 4. the JSON-RPC envelope: version, kind, id, method, and no look-alike of a known member
@@ -181,6 +181,9 @@ def _check_repeated(fields: Headers) -> Rejection | None:
 
 
 def _check_content_type(fields: Headers) -> Rejection | None:
+    encodings = fields.every("content-encoding")
+    if encodings and encodings != ["identity"]:
+        return invalid("Content-Encoding is not supported; send the body as it is.")
     if fields.first("content-type") == "application/json":
         return None
     media_type, *parameters = (part.strip().lower() for part in (fields.first("content-type") or "").split(";"))

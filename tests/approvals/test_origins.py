@@ -24,6 +24,11 @@ UNSET = Own("")
         ("[::1]:8080", UNSET, True),
         ("rebound.example.com", UNSET, False),
         ("[", UNSET, False),
+        ("127.0.0.1:80.evil.example.com", UNSET, False),
+        ("evil.example.com@127.0.0.1", UNSET, False),
+        ("127.0.0.1:80, x", UNSET, False),
+        ("127.0.0.1:99999", UNSET, False),
+        ("127.0.0.1:", UNSET, True),
     ],
 )
 def test_the_host_is_compared_without_its_port(host: str, own: Own, expected: bool) -> None:
