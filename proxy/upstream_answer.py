@@ -206,7 +206,9 @@ class Answer:
             if self.status == 404 and self._request.session is not None:
                 raise SessionLost("The upstream no longer knows the session.", status=404)
             raise self._invalid("The upstream's answer is not a JSON-RPC message.")
-        if self._request.id is not None and not _answers(found[-1], self._request.id):
+        if (asked := self._request.id) is not None and not (
+            _answers(found[-1], asked) and all("method" in message or _answers(message, asked) for message in found)
+        ):
             raise self._invalid("The upstream answered another request.")
         if self._request.id is not None and len(found) > 1:
             first = next(number for number, message in enumerate(found) if _answers(message, self._request.id))
@@ -310,7 +312,9 @@ def _parsed(body: bytes) -> list[Any] | None:
 def _is_message(value: Any) -> bool:
     if not isinstance(value, dict) or value.get("jsonrpc") != "2.0":
         return False
-    return isinstance(value.get("method"), str) or ("result" in value) != ("error" in value)
+    if "method" in value:
+        return isinstance(value["method"], str)
+    return ("result" in value) != ("error" in value) and isinstance(value.get("result", value.get("error")), dict)
 
 
 def _answers(message: dict[str, Any], request_id: Id) -> bool:

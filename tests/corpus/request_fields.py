@@ -190,7 +190,7 @@ def mirrors() -> Iterator[Case]:
 
 
 def strangers() -> Iterator[Case]:
-    """Give requests of nobody, of somebody else, for another host, from another page."""
+    """Give requests of nobody, or of somebody else."""
     for name, value in (
         ("none", None),
         ("empty", ""),
@@ -218,6 +218,10 @@ def strangers() -> Iterator[Case]:
     yield Case(
         "stranger: a token for the proxy", post(CALL, {**bare, "proxy-authorization": "Bearer @TOKEN@"}), STRANGER
     )
+
+
+def places() -> Iterator[Case]:
+    """Give requests for another host, from another page, to another connection."""
     for host in (
         "evil.example.com",
         "localhost.evil.example.com",
@@ -341,4 +345,5 @@ def cases() -> Iterator[Case]:
     yield from versions()
     yield from mirrors()
     yield from strangers()
+    yield from places()
     yield from verbs()

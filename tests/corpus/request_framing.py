@@ -127,7 +127,7 @@ def chunks() -> Iterator[Case]:
 
 
 def lines() -> Iterator[Case]:
-    """Give heads that are none."""
+    """Give first lines that are none."""
     firsts = {
         "no version": "POST /mcp/orders-db",
         "HTTP/0.9": "POST /mcp/orders-db HTTP/0.9",
@@ -154,6 +154,10 @@ def lines() -> Iterator[Case]:
     }
     fields = {**FIELDS, "content-length": str(len(CALL))}
     yield from family("first line", NO_HTTP, {name: head(first, fields) + CALL for name, first in firsts.items()})
+
+
+def broken_lines() -> Iterator[Case]:
+    """Give lines of a head that are none."""
     wrong = {
         "no colon": b"x-note\r\n",
         "no name": b": x\r\n",
@@ -195,7 +199,8 @@ def lines() -> Iterator[Case]:
         "thousands of lines": b"".join(b"x-%d: y\r\n" % n for n in range(70_000)),
     }
     yield from family("long", NO_HTTP, {name: _LINE + line + _REST for name, line in long.items()})
-    yield Case("long: a path", head("POST /mcp/" + "x" * 70_000 + " HTTP/1.1", fields) + CALL, NO_HTTP)
+    told = {**FIELDS, "content-length": str(len(CALL))}
+    yield Case("long: a path", head("POST /mcp/" + "x" * 70_000 + " HTTP/1.1", told) + CALL, NO_HTTP)
     bare = _LINE.replace(b"\r\n", b"\n") + _REST.replace(b"\r\n", b"\n")
     yield Case("line: only line feeds", bare, NO_HTTP)
     yield Case("line: only carriage returns", bare.replace(b"\n", b"\r"), NO_HTTP)
@@ -292,6 +297,7 @@ def cases() -> Iterator[Case]:
     yield from lengths()
     yield from chunks()
     yield from lines()
+    yield from broken_lines()
     yield from strange()
     yield from sizes()
     yield from fine()

@@ -39,7 +39,10 @@ class Heard:
 
     def json(self) -> Any:
         """The body as JSON, or None where it is none. Of a stream the last event."""
-        body = self.body.rpartition(b"data: ")[2] if self.kind == "text/event-stream" else self.body
+        body = self.body
+        if self.kind == "text/event-stream":
+            lines = body.rpartition(b"event: message\n")[2].partition(b"\n\n")[0].split(b"\n")
+            body = b"\n".join(line.removeprefix(b"data: ") for line in lines)
         with contextlib.suppress(ValueError):
             return json.loads(body)
         return None
