@@ -205,7 +205,7 @@ def encodings() -> Iterator[Case]:
         "XML": b"content-type: text/xml",
         "bytes": b"content-type: application/octet-stream",
         "multipart": b"content-type: multipart/mixed; boundary=x",
-        "a typo": b"content-type: aplication/json",
+        "a typo": b"content-type: applications/json",
         "anything": b"content-type: */*",
         "a list": b"content-type: text/html, application/json",
         "a picture": b"content-type: image/png",

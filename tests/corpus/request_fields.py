@@ -56,7 +56,7 @@ def content() -> Iterator[Case]:
         "JSON lines": "application/jsonl",
         "a stream": "text/event-stream",
         "another text": "text/json",
-        "a typo": "application/jsn",
+        "a typo": "application/jsonx",
         "in UTF-16": "application/json; charset=utf-16",
         "in Latin-1": "application/json; charset=iso-8859-1",
         "in UTF-7": "application/json;charset=utf-7",
