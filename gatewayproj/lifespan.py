@@ -13,7 +13,7 @@ from django.db import connection
 
 from approvals import accounts, keyed, outbox
 from approvals.config.packs import packs_digest
-from approvals.database import in_database
+from approvals.database import database_now, in_database
 from approvals.listening import Listener
 from approvals.notices import routes
 from approvals.reachability import unreachable_quorums
@@ -29,7 +29,7 @@ from gatewayproj.wiring import close_key_sets
 from proxy import buckets, legacy
 from proxy.between import mailbox
 from proxy.counts import FLUSH_SECONDS
-from sessions import installation
+from sessions import heartbeat, installation
 from sessions.events import Event
 from sessions.sequencer import Sequencer
 
@@ -43,6 +43,7 @@ log = logging.getLogger("holdgate.process")
 RECOVERY_SECONDS = 5.0
 CLEANING_SECONDS = 3600.0
 DISCOVERY_SECONDS = 2.0
+ALIVE_LOOK_SECONDS = 60.0
 COLLECT_AFTER = 10_000
 
 
@@ -112,6 +113,9 @@ class Lifespan:
             asyncio.create_task(_forever("presence", RECOVERY_SECONDS, self._stay)),
             asyncio.create_task(_forever("counting", FLUSH_SECONDS, self._gateway.flush_counts)),
             asyncio.create_task(_forever("cleaning", CLEANING_SECONDS, _clean)),
+            asyncio.create_task(
+                _forever("sign of life", min(ALIVE_LOOK_SECONDS, settings.ALIVE_SECONDS or 60), _alive)
+            ),
         ]
         self._signals.take()
 
@@ -178,6 +182,13 @@ async def _forever(name: str, period: float, work: Callable[[], Awaitable[None]]
 async def _recover() -> None:
     """Mark the calls of processes that died."""
     await in_database(lambda: recover(runtime(), exclusive=False))
+
+
+async def _alive() -> None:
+    """Write an entry when nothing else did for long; one process does, under the record's exclusive lock."""
+    seconds = settings.ALIVE_SECONDS
+    if seconds and await in_database(lambda: heartbeat.is_due(database_now(), seconds)):
+        await runtime().journal.transact(lambda: heartbeat.work(database_now(), seconds), exclusive=True)
 
 
 async def _clean() -> None:

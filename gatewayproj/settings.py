@@ -23,6 +23,11 @@ ANCHOR_FILE = Path(
     env.text("HOLDGATE_ANCHOR_FILE", "", "The file anchor; default: `anchor/checkpoints.txt` in the state folder.")
     or STATE_DIR / "anchor" / "checkpoints.txt"
 ).absolute()
+ALIVE_SECONDS = env.number(
+    "HOLDGATE_ALIVE_SECONDS",
+    3600,
+    "An idle gateway writes an entry every so many seconds, so that its log goes on being signed; 0: never.",
+)
 HARDENED = env.flag(
     "HOLDGATE_HARDENED",
     False,

@@ -93,6 +93,22 @@ class Subtrees:
                 start = middle
         return proof[::-1]
 
+    def consistency_proof(self, old_size: int) -> list[bytes]:
+        """Return what `consistency_proof` of the same leaves does. Raises ProofInvalid unless 0 < old <= new."""
+        if not 0 < old_size <= self.size:
+            msg = f"no consistency proof from {old_size} to {self.size}"
+            raise ProofInvalid(msg)
+        proof, start, end, whole = [], 0, self.size, True
+        while old_size != end:
+            middle = start + _split(end - start)
+            if old_size <= middle:
+                proof.append(self._root(middle, end))
+                end = middle
+            else:
+                proof.append(self._root(start, middle))
+                start, whole = middle, False
+        return ([] if whole else [self._root(start, end)]) + proof[::-1]
+
     def _root(self, start: int, end: int) -> bytes:
         size = end - start
         if size & (size - 1) == 0:  # a perfect subtree, and every split leaves those at multiples of their size

@@ -16,7 +16,7 @@ POPULATIONS: dict[str, tuple[str, ...]] = {
     "people_changes": ("account.", "delegation.", "person."),
     "erasures": ("payload.",),
     "record_access": ("record.", "evidence."),
-    "processes": ("process.",),
+    "processes": ("process.", "log."),
     "refused_at_the_door": ("access.",),
     "notifications": ("notification.",),
     "other": ("",),
