@@ -116,6 +116,9 @@ def _open(ask: Ask, snapshot: Snapshot, now: datetime) -> tuple[ApprovalRequest,
         expires_at=request.expires_at.isoformat(),
         tool_digest=ask.tool_digest,
         masked=list(ask.masked),
+        rules=list(ask.hold.rules),
+        rules_read=snapshot.policy.rules_read,
+        observed=list(ask.hold.observed),
     )
     return request, [_with_payloads(entry, ask.payloads), *covered]
 

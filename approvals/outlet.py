@@ -21,6 +21,7 @@ from sessions.events import Payload
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from approvals.judged import Judged
     from masking.engine import Masked, Masker
     from masking.schemas import OutputSchema
     from masking.seams import Channel
@@ -96,6 +97,10 @@ class Outlet:
     def text_for_record(self, text: str) -> Payload:
         """Return free text as bytes that may be written down."""
         return Payload(self.text(text).encode())
+
+    def judged_for_record(self, judged: Judged) -> Payload:
+        """Return what is kept of a verdict, as it may be written down: only the names of places are callers' text."""
+        return Payload(orjson.dumps(judged.document(self.text)))
 
     def text(self, text: str) -> str:
         """Return free text (a reason, a comment, a tool's name, a log line) as it may be shown to anybody."""

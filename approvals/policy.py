@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, Self
 
 from approvals.folding import EvaluationError, fold
 from approvals.groups import Gap, local_groups, quorum_gaps
+from approvals.judged import Judged, Tracer
 from approvals.matching import Globs
 from approvals.paths import Arguments
 from approvals.quorum import Quorum, quorum_met, required_groups
@@ -66,6 +67,7 @@ class Policy:
         self._connections = {name: CompiledConnection(name, found) for name, found in config.connections.items()}
         self._sql_rules = any(rule.examines_sql for rule in config.in_force.rules)
         self._selections: dict[tuple[str, str, str], tuple[CompiledRule, ...]] = {}
+        self._tracer = Tracer(config)
 
     @classmethod
     def compile(
@@ -114,6 +116,20 @@ class Policy:
             if rule.matches(call.caller, scene, arguments)
         ]
         return self._verdict(connection, matching)
+
+    @property
+    def rules_read(self) -> int:
+        """How many rules are read for each call."""
+        return len(self._rules)
+
+    def judged(self, call: Call) -> tuple[Verdict, Judged | None]:
+        """Judge a call, and return beside the verdict what is to be kept of it: None where no rule spoke."""
+        verdict = self.judge(call)
+        if not (verdict.rules or verdict.observed):
+            return verdict, None
+        dialect = self._connections[call.connection].config.sql_dialect
+        spoke = self._tracer.spoke((*verdict.rules, *verdict.observed), call.arguments, dialect)
+        return verdict, Judged(self.revision, self.digest, self.rules_read, spoke)
 
     def asks_hints(self, connection: str, method: str, name: str) -> bool:
         """Tell whether the verdict on a call may rest on what its tool says of itself."""

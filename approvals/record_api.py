@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
@@ -12,17 +12,22 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from approvals import keys
+from approvals import judged, keys
 from approvals.api import visible
 from approvals.listing import Listing
 from approvals.outlet import counts_in
 from approvals.replay import reads_all
 from approvals.runtime import runtime
+from approvals.standing import roles_of
 from approvals.verdicts import Caller
 from sessions import selectors
+from sessions.calls import recorded_call
 from sessions.events import INTENT
 from sessions.models import RecordedSession
 from sessions.selectors import CallSummary
+
+if TYPE_CHECKING:
+    from approvals.policy import Policy
 
 # What the newest entry that tells says about whether something was executed, unless the entry itself says so.
 EXECUTED = {"call.result": "true", "call.blocked": "false", "call.refused": "false"}
@@ -37,10 +42,12 @@ class Call(APIView):
         caller = cast("Caller", request.auth)
         approval = visible(request).filter(call_id=call_id).order_by("-id").first()
         summary = selectors.call_summary(call_id)
-        may_see = approval is not None or reads_all(caller, runtime().policies.current.policy)
+        policy = runtime().policies.current.policy
+        may_see = approval is not None or reads_all(caller, policy)
         if summary is None or not (may_see or summary.actor == keys.actor(caller.key)):
             raise NotFound
-        return Response(_call(summary, approval.pk if approval else None))
+        told = {"judged": _judged(summary, caller, policy)} if reads_all(caller, policy) else {}
+        return Response(_call(summary, approval.pk if approval else None) | told)
 
 
 def _call(summary: CallSummary, approval: str | None) -> dict[str, Any]:
@@ -62,6 +69,17 @@ def _call(summary: CallSummary, approval: str | None) -> dict[str, Any]:
         "exposed": _counted(summary, "exposed"),
         "receipt": None,
     }
+
+
+def _judged(summary: CallSummary, caller: Caller, policy: Policy) -> dict[str, Any] | None:
+    """Return what was kept of the verdict when it was come to, for who may read rules; places for auditors alone."""
+    found = recorded_call(summary.call_id)
+    if found is None or found.rules_read is None:
+        return None
+    kept = judged.read(found.judged)
+    with_places = "auditor" in roles_of(caller, policy)
+    rules = [] if kept is None else judged.as_json(kept, with_places=with_places)["rules"]
+    return {"policy_revision": found.revision, "rules_read": found.rules_read, "rules": rules}
 
 
 def _counted(summary: CallSummary, what: str) -> dict[str, int]:

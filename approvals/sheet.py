@@ -18,6 +18,7 @@ from approvals.config.loader import ConfigError
 from approvals.debts import Debt, debt_of
 from approvals.delegation import stand_ins
 from approvals.emergency import BROKEN
+from approvals.judged import Told, read, told_of
 from approvals.legible import Field, Piece, fields, pieces
 from approvals.models import ApprovalRequest, Delegation, PolicyRevision
 from approvals.prospects import Prospect, commands, prospect
@@ -32,6 +33,7 @@ from approvals.states import Status
 from approvals.tracing import Finding, scope, trace
 from masking import documents
 from sessions import selectors
+from sessions.calls import RecordedCall, recorded_call
 from sessions.ids import first_id
 from sessions.selectors import RecentCall
 
@@ -123,6 +125,20 @@ class Sheet(Card):
         connection = self.policy.connection(self.request.connection)
         dialect = connection.sql_dialect if connection else None
         return [Reason(rule.name, scope(rule), trace(rule, value, name, dialect)) for rule in held]
+
+    @cached_property
+    def recorded(self) -> RecordedCall | None:
+        """The call as the record has it, with what was kept of the verdict."""
+        return recorded_call(self.request.call_id)
+
+    @cached_property
+    def then(self) -> list[Told]:
+        """The rules that spoke when it was judged, and where, as that was written down; values only where seen."""
+        if self.recorded is None:
+            return []
+        value, name = _arguments(self.request) if self.sees_payload else (None, "")
+        rules = _rules_of(self.request.policy_revision)
+        return told_of(read(self.recorded.judged), rules, value, name, with_places=self.sees_payload)
 
     @property
     def also(self) -> list[str]:

@@ -119,13 +119,18 @@ def _written(value: Any) -> str:
 
 def _finding(condition: Condition, root: Named, dialect: Dialect | None) -> Finding:
     kind, operand = operator_of(condition)
-    is_negative = kind.endswith("_not") or kind == "absent"
     path = Path.parse(condition.path)
-    places = tuple(_places(_fitting(kind, operand, dialect), path, root)) if kind != "absent" else ()
+    places = tuple(_places(finder(kind, operand, dialect), path, root)) if kind != "absent" else ()
+    says, operand, is_negative = told(condition)
+    return Finding(condition.path, says, operand, places, is_negative)
+
+
+def told(condition: Condition) -> tuple[str, str, bool]:
+    """Return a condition in words: what it says of a value, with what, and whether it may be met by what is missing."""
+    kind, operand = operator_of(condition)
     if kind == "range":
-        says = " and ".join(f"{_WORDS[name]} {bound}" for name, bound in operand.items())
-        return Finding(condition.path, says, "", places, is_negative)
-    return Finding(condition.path, _WORDS[kind], _spelled(operand), places, is_negative)
+        return " and ".join(f"{_WORDS[name]} {bound}" for name, bound in operand.items()), "", False
+    return _WORDS[kind], _spelled(operand), kind.endswith("_not") or kind == "absent"
 
 
 def _spelled(operand: Any) -> str:
@@ -146,8 +151,12 @@ def _places(fits: Fit, path: Path, root: Named) -> Iterator[Place]:
             yield _place(name, _text(value), spans)
 
 
-def _fitting(kind: str, operand: Any, dialect: Dialect | None) -> Fit:
-    """Return a function from a value to the parts of it that fit: the whole where the operator is about wholes."""
+def finder(kind: str, operand: Any, dialect: Dialect | None) -> Fit:
+    """Return a function from a value to the parts of it that fit: the whole where the operator is about wholes.
+
+    It reads widely, and raises EvaluationError for a value of which it cannot be told. For what detectors find it fits
+    nothing: that is masked where people look.
+    """
     positive = kind.removesuffix("_not")
     if positive in ("sql_kind", "in_cidr", "inside", "longer_than", "contains"):
         return partial(_whole_if, _pointed(kind, operand, dialect))
@@ -199,11 +208,13 @@ def _search(pattern: Any, value: Any) -> tuple[Span, ...]:
     if not isinstance(value, str):
         return ()
     text = text_of(value)
-    spans = []
+    spans, at, seen = [], 0, 0  # bytes and characters before the last hit's end
     for hit in pattern.finditer(text.raw):
         start, end = hit.span()
         if end > start:
-            spans.append((len(text.raw[:start].decode()), len(text.raw[:end].decode())))
+            first = seen + len(text.raw[at:start].decode())
+            at, seen = end, first + len(text.raw[start:end].decode())
+            spans.append((first, seen))
         if len(spans) == MOST_SPANS:
             break
     if spans:
@@ -218,13 +229,17 @@ def _text(value: Any) -> str:
     return value if isinstance(value, str) else "…" if isinstance(value, dict | list) else str(value)
 
 
+def quoted(value: Any) -> str:
+    """Return a JSON value as a page quotes it, short; empty for None."""
+    text = "" if value is None else _text(value)
+    return text if len(text) <= QUOTED else text[:QUOTED] + "…"
+
+
 def _place(name: str, text: str, spans: tuple[Span, ...]) -> Place:
     start, end = spans[0]
-    shown = text[start:end]
-    quoted = shown if len(shown) <= QUOTED else shown[:QUOTED] + "…"
     before = ("…" if start > AROUND else "") + text[max(0, start - AROUND) : start]
     after = text[end : end + AROUND] + ("…" if len(text) > end + AROUND else "")
-    return Place(name, spans, before, quoted, after)
+    return Place(name, spans, before, quoted(text[start:end]), after)
 
 
 def located(path: Path, root: Named) -> Iterator[Named]:

@@ -1,4 +1,7 @@
-"""Why a recorded call was allowed, held or denied, and why not otherwise: rule by rule, by the policy of then."""
+"""Why a recorded call was allowed, held or denied, and why not otherwise.
+
+First what was kept of the verdict when it was come to; then every rule of that revision, worked out now.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from django.http import Http404
 from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
+from approvals import judged
 from approvals.config.document import parse_document
 from approvals.config.loader import ConfigError
 from approvals.models import PolicyRevision
@@ -20,6 +24,7 @@ from sessions.calls import recorded_call
 if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponse
 
+    from approvals.config.schema import Config
     from sessions.calls import RecordedCall
 
 
@@ -36,15 +41,24 @@ def why(request: HttpRequest, session_id: str, call_id: str) -> HttpResponse:
         raise Http404
     if not record_read(caller, policy, row):
         return render(request, "503.html", status=503)
-    tried = _tried(call, shows_values=sees_payloads(row, caller, policy))
-    return render(request, "sessions/why.html", {"session": row, "call": call, "tried": tried})
+    config, shows_values = _config_of(call), sees_payloads(row, caller, policy)
+    tried = None if config is None else try_recorded(config, call.call_id, shows_values=shows_values)
+    kept, then = judged.read(call.judged), _then(call, config, tried, shows_values=shows_values)
+    return render(
+        request, "sessions/why.html", {"session": row, "call": call, "tried": tried, "kept": kept, "then": then}
+    )
 
 
-def _tried(call: RecordedCall, *, shows_values: bool) -> Tried | None:
-    """Judge the call by the revision that judged it; None where that cannot be read any more."""
+def _config_of(call: RecordedCall) -> Config | None:
+    """Return the revision that judged the call; None where it cannot be read any more."""
     row = PolicyRevision.objects.filter(number=call.revision).first()
     try:
-        config = parse_document(row.document if row else None)
+        return parse_document(row.document if row else None)
     except ConfigError:
         return None
-    return try_recorded(config, call.call_id, shows_values=shows_values)
+
+
+def _then(call: RecordedCall, config: Config | None, tried: Tried | None, *, shows_values: bool) -> list[judged.Told]:
+    rules = {} if config is None else {rule.name: rule for rule in config.in_force.rules}
+    arguments = tried.call.arguments if tried is not None and tried.call is not None else None
+    return judged.told_of(judged.read(call.judged), rules, arguments, with_places=shows_values)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from approvals.config.hints import Hints
     from approvals.config.schema import Connection
     from approvals.denials import DeniedTooOften
+    from approvals.judged import Judged
     from approvals.models import ApprovalRequest
     from approvals.outlet import Outlet
     from approvals.publication import Snapshot
@@ -64,6 +65,7 @@ class Exchange:
     # A large request as it may be written down, what was hidden in it, and the outlet that masked it.
     recorded_request: tuple[Outlet, Payload, Mapping[str, int]] | None = None
     request_hits: Mapping[str, int] = field(default_factory=dict)
+    judged: Judged | None = None  # what is kept of the last verdict; None where no rule spoke
 
     # Of a held call.
     approval_id: str = ""

@@ -19,7 +19,7 @@ from proxy.errors import AccessEnded, Fault, NoStream, OutcomeUnknown, SessionLo
 from proxy.exchange import Permit
 from proxy.faults import CallFailed, record_unavailable
 from proxy.pipeline import Moved, Reply, Settled
-from proxy.recording import decision, entry, kept_view, request_commitment, request_payloads, unspoken
+from proxy.recording import decision, entry, kept_view, request_commitment, request_payloads, rules_read, unspoken
 from proxy.refusals import Refusal
 from sessions.journal import RecordUnavailable, RevisionMoved
 
@@ -96,6 +96,7 @@ class Forwarding:
             recover_after=_recover_after(exchange),
             verdict="hold" if exchange.approval_id else "allow",
             rules=list(rules),
+            **rules_read(exchange),
             forward_within=int(FORWARD_WITHIN),
             request=request_commitment(exchange),
             tool_digest=exchange.tool_digest,

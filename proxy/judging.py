@@ -20,7 +20,7 @@ from proxy.faults import record_unavailable
 from proxy.large import LARGE, apart
 from proxy.mcp import DROPPED
 from proxy.pipeline import Moved, Reply, Settled
-from proxy.recording import decision, entry, request_payloads, unspoken
+from proxy.recording import decision, entry, request_payloads, rules_read, unspoken
 from proxy.refusals import REASONS, Refusal
 from proxy.server_requests import CLOSED, is_allowed
 from proxy.tokens import TokenRejected
@@ -99,6 +99,7 @@ class Judging:
 
     async def _judged(self, exchange: Exchange) -> Verdict:
         snapshot = exchange.snapshot = self._house.policies.current
+        exchange.judged = None
         if not await is_known(exchange, snapshot):
             return NO_ACCESS
         exchange.caller = self._house.windows.attach(exchange.caller)
@@ -120,9 +121,9 @@ class Judging:
         observing = exchange.connection.observing(time.time())
         if self._asks_hints(exchange) and (block := await self._unknown_tool(exchange)) and not observing:
             return block
-        judge = partial(snapshot.policy.judge, exchange.call)
+        judge = partial(snapshot.policy.judged, exchange.call)
         large = LARGE_SQL if snapshot.policy.examines_sql(exchange.connection_name) else LARGE
-        verdict = await apart(len(exchange.message.raw), judge, large=large)
+        verdict, exchange.judged = await apart(len(exchange.message.raw), judge, large=large)
         if isinstance(verdict, Block):
             return verdict
         if exchange.message.kind == "response":
@@ -179,6 +180,7 @@ class Judging:
             reason=refusal.reason,
             executed="false",
             rules=list(block.rules),
+            **rules_read(exchange),
             **unspoken(block),
         )
         try:

@@ -95,7 +95,7 @@ def _method(exchange: Exchange) -> str:
 
 
 def request_payloads(exchange: Exchange) -> dict[str, Payload]:
-    """Return the masked request as it may be written down, with the caller's reason where there is one.
+    """Return the masked request as it may be written down, with the caller's reason and what is kept of the verdict.
 
     What was hidden in it is counted in the exchange, for the entry that brings these payloads.
     """
@@ -105,6 +105,8 @@ def request_payloads(exchange: Exchange) -> dict[str, Payload]:
     payloads, exchange.request_hits = {"request": found[0]}, found[1]
     if exchange.knobs.reason:
         payloads["reason"] = outlet.value_for_record(exchange.knobs.reason)
+    if exchange.judged is not None:
+        payloads["judged"] = outlet.judged_for_record(exchange.judged)
     return payloads
 
 
@@ -143,6 +145,11 @@ def caller_payload(exchange: Exchange) -> Payload:
         "claims": {name: list(texts) for name, texts in caller.claims},
     }
     return outlet_of(exchange).value_for_record(who)
+
+
+def rules_read(exchange: Exchange) -> dict[str, Fact]:
+    """Return how many rules were read for this exchange, as a fact of its entry; empty where none is asked."""
+    return {"rules_read": exchange.snapshot.policy.rules_read} if exchange.is_governed else {}
 
 
 def unspoken(verdict: Verdict) -> dict[str, Fact]:

@@ -33,6 +33,12 @@ class RecordedCall:
     request: bytes | None
     revision: int = 0
     """Of the policy that judged it."""
+    rules_read: int | None = None
+    """How many rules were read for it; None where that was not written down."""
+    judged: bytes | None = None
+    """What was kept of the verdict; None where no rule spoke, or it was erased. Only `recorded_call` looks it up."""
+    has_judged: bool = False
+    """Whether there was something to keep."""
 
 
 def recorded_calls(since: datetime, until: datetime, *, connection: str = "") -> Iterator[RecordedCall]:
@@ -43,7 +49,7 @@ def recorded_calls(since: datetime, until: datetime, *, connection: str = "") ->
     page = list(rows[:PAGE])
     while page:
         found = [(row, leaves.decode(bytes(row.leaf))) for row in page]
-        bodies = _requests([leaf for _, leaf in found])
+        bodies = _bodies([leaf for _, leaf in found], ("request",))
         for row, leaf in found:
             call = _call(row, leaf, bodies)
             if call is not None:
@@ -71,7 +77,7 @@ def recorded_call(call_id: str) -> RecordedCall | None:
     """Return one call as it came, or None when the record holds no such call."""
     for row in Entry.objects.filter(call_id=call_id, kind__in=list(OPENING)).order_by("id")[:PAGE]:
         leaf = leaves.decode(bytes(row.leaf))
-        call = _call(row, leaf, _requests([leaf]))
+        call = _call(row, leaf, _bodies([leaf], ("request", "judged")))
         if call is not None:
             return call
     return None
@@ -82,6 +88,7 @@ def _call(row: Entry, leaf: leaves.Leaf, bodies: dict[str, bytes]) -> RecordedCa
     # Without a request it is a question of the gateway's own; after a hold, a later step of that call.
     if commitment is None or (row.kind != HELD and "approval" in leaf.facts):
         return None
+    judged, read = leaf.payloads.get("judged"), leaf.facts.get("rules_read")
     return RecordedCall(
         call_id=row.call_id,
         session=row.session,
@@ -92,6 +99,9 @@ def _call(row: Entry, leaf: leaves.Leaf, bodies: dict[str, bytes]) -> RecordedCa
         verdict=OPENING[row.kind],
         request=bodies.get(commitment.digest),
         revision=leaf.revision,
+        rules_read=read if isinstance(read, int) else None,
+        judged=None if judged is None else bodies.get(judged.digest),
+        has_judged=judged is not None,
     )
 
 
@@ -105,6 +115,6 @@ def caller_of_session(session: str) -> bytes | None:
     return None if found is None else bytes(found.body)
 
 
-def _requests(found: list[leaves.Leaf]) -> dict[str, bytes]:
-    wanted = [bytes.fromhex(leaf.payloads["request"].digest) for leaf in found if "request" in leaf.payloads]
+def _bodies(found: list[leaves.Leaf], names: tuple[str, ...]) -> dict[str, bytes]:
+    wanted = [bytes.fromhex(leaf.payloads[name].digest) for leaf in found for name in names if name in leaf.payloads]
     return {bytes(row.commitment).hex(): bytes(row.body) for row in Payload.objects.filter(commitment__in=wanted)}

@@ -146,9 +146,13 @@ def held(by: Caller | None = None, *, tool: str = "query", reason: str = "", **a
         name=tool,
         arguments=arguments or {"sql": SQL, "dry_run": False},
     )
-    verdict = snapshot.policy.judge(call)
+    verdict, kept = snapshot.policy.judged(call)
     assert isinstance(verdict, Hold), verdict
-    document = json.dumps(call.arguments)
+    document, outlet = json.dumps(call.arguments), snapshot.outlet(CONNECTION)
+    message = {"method": call.method, "params": {"name": tool, "arguments": call.arguments}}
+    payloads = {"request": outlet.value_for_record(message)}
+    if kept is not None:
+        payloads["judged"] = outlet.judged_for_record(kept)
     ask = Ask(
         call_id=uuid7(),
         session="",
@@ -158,7 +162,7 @@ def held(by: Caller | None = None, *, tool: str = "query", reason: str = "", **a
         call_digest=call_digest(call, document.encode(), ""),
         tool_digest="",
         arguments=document,
-        payloads={},
+        payloads=payloads,
         reason=reason,
         process=running.journal.process_id,
     )

@@ -122,3 +122,11 @@ def test_a_job_of_which_nobody_knows_who_started_it_says_who_answers_for_it() ->
     assert "On behalf of not known; platform answer for it" in words(detail(browser(ALICE), held(job)))
     started = words(detail(browser(ALICE), held(replace(job, person="https://id.example.com|dave"))))
     assert "On behalf of dave who started it" in started
+
+
+def test_what_was_written_down_when_it_was_judged_is_shown_to_who_may_see_rules() -> None:
+    look_for({"path": "sql", "matches": "(?i)delete"})
+    request = held()
+
+    assert "Written down then 2 rules read writes-need-a-dba spoke · sql" in words(detail(browser(ALICE), request))
+    assert "Written down then" not in detail(browser(HENRY), request)

@@ -23,6 +23,15 @@ WATCH = {
     "mode": "observe",
     "match": {"arguments": [{"path": "sql", "matches": "c[a-z]+s"}]},
 }
+JUDGED = {
+    "revision": 2,
+    "digest": "d1" * 32,
+    "read": 23,
+    "rules": [
+        {"rule": "no-customers", "action": "deny", "observes": True, "met": [{"path": "sql", "at": ["sql"]}]},
+        {"rule": "of-a-later-release", "action": "hold", "observes": False, "met": [{"path": "**", "at": ["deep.er"]}]},
+    ],
+}
 
 
 @pytest.fixture
@@ -51,8 +60,8 @@ def made(house: Runtime) -> Runtime:
             method="tools/call",
             tool="query",
             policy_revision=revision,
-            facts={"rules": [], "observed": ["no-customers"], "would": "deny"},
-            payloads={"request": Payload(json.dumps(request).encode())},
+            facts={"rules": [], "observed": ["no-customers"], "would": "deny", "rules_read": 23},
+            payloads={"request": Payload(json.dumps(request).encode()), "judged": Payload(json.dumps(JUDGED).encode())},
         )
     )
     apply_text(house, policy_text(rules=[]), author="tests")
@@ -77,12 +86,35 @@ def test_an_auditor_sees_which_rules_spoke_on_what(made: Runtime) -> None:
     assert Entry.objects.filter(kind="record.read").count() == 2
 
 
+def test_what_was_kept_when_it_was_judged_stands_beside_what_is_worked_out_now(made: Runtime) -> None:
+    page = shown(GRACE)
+    then, now = page.split("As it was judged then", 1)[1].split("Worked out now", 1)
+
+    assert "23 rules read; 2 spoke" in then
+    assert "d1d1d1d1d1d1" in then
+    assert '· sql: <mark class="hit">DELETE FROM customers</mark>' in then
+    assert "of-a-later-release" in then
+    assert "deep.er" in then
+    assert "of-a-later-release" not in now
+
+
+def test_the_api_tells_it_to_who_reads_rules(made: Runtime) -> None:
+    def told(who: Any) -> Any:
+        return browser(who).get("/api/v1/calls/c-1/").json()
+
+    kept = told(GRACE)["judged"]
+    assert (kept["rules_read"], kept["rules"]) == (23, JUDGED["rules"])
+    assert told(DAVE)["judged"]["rules"][0]["met"] == [{"path": "sql"}]
+    assert "judged" not in told(HENRY)
+
+
 def test_an_admin_sees_the_rules_and_no_value(made: Runtime) -> None:
     page = shown(DAVE)
 
     assert "no-customers" in page
     assert "<mark" not in page
     assert "DELETE" not in page
+    assert "deep.er" not in page
 
 
 @pytest.mark.parametrize("who", [ALICE, EVE, HENRY])
