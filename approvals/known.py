@@ -23,6 +23,8 @@ token_in_use: ContextVar[str] = ContextVar("token_in_use", default="")
 
 _lock = threading.Lock()
 _values: dict[str, None] = {}
+# Tokens that are renewed every few minutes, by what they are for: the newest two, for the older may be good still.
+_passing: dict[str, tuple[str, ...]] = {}
 _known: tuple[str, ...] = ()
 
 
@@ -35,7 +37,22 @@ def remember(value: str) -> None:
         _values[value] = None
         while len(_values) > _MOST:
             del _values[next(iter(_values))]
-        _known = tuple(_values)
+        _known = _all()
+
+
+def remember_passing(purpose: str, value: str) -> None:
+    """Hide a token that another one will take the place of; it displaces none of the lasting secrets."""
+    global _known
+    with _lock:
+        before = _passing.pop(purpose, ())[-1:]
+        _passing[purpose] = (*before, value) if value not in before else before
+        while len(_passing) > _MOST:
+            del _passing[next(iter(_passing))]
+        _known = _all()
+
+
+def _all() -> tuple[str, ...]:
+    return (*_values, *(one for several in _passing.values() for one in several))
 
 
 def remember_setting(value: str) -> None:

@@ -138,7 +138,8 @@ def _learn(config: Config) -> None:
 
     Commands are not run for that, nor is Vault asked, and what cannot be read now is said by whoever needs it.
     """
-    references = [one.credential.value for one in config.connections.values() if one.credential is not None]
+    credentials = [one.credential for one in config.connections.values() if one.credential is not None]
+    references = [one.value for one in credentials if one.value is not None]
     for one in config.connections.values():
         references += [*one.environment.values(), *one.further_secrets]
     channels = config.channels

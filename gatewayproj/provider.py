@@ -18,7 +18,8 @@ from django.conf import settings
 from urllib3.exceptions import HTTPError
 
 from gatewayproj import env
-from proxy.jwks import MAX_DOCUMENT_BYTES, Keys, PublicKey, checked_url, parse_keys
+from proxy.fetching import checked_url
+from proxy.jwks import MAX_DOCUMENT_BYTES, Keys, PublicKey, parse_keys
 
 if TYPE_CHECKING:
     from approvals.config.schema import Issuer

@@ -17,6 +17,7 @@ from proxy.endpoint import Gateway
 from proxy.identity import Identity
 from proxy.jwks import KeySets
 from proxy.legacy import LegacySessions
+from proxy.oauth.tokens import Tokens
 from proxy.stdio.door import Door
 from proxy.steps import GatewaySteps
 from proxy.transport import Transport
@@ -53,9 +54,9 @@ def build_gateway() -> Gateway:
     metrics.watch_record(house.journal)
     counts.observe = metrics.refused
     runner = Door(lambda: settings.STDIO_SOCKET)
-    upstream = Upstream(networks=settings.UPSTREAM_NETWORKS)
-    between = Translation(sessions, background)
-    transport = Transport(upstream, Credentials(secrets.configured()), sessions, runner, between)
+    upstream, credentials = Upstream(networks=settings.UPSTREAM_NETWORKS), Credentials(secrets.configured())
+    tokens, between = Tokens(_key_transport(), credentials), Translation(sessions, background)
+    transport = Transport(upstream, credentials, tokens, sessions, runner, between)
     steps = GatewaySteps(house, transport, sessions, background, counts)
     metrics.watch_crowd(steps.crowd)
     return Gateway(

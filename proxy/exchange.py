@@ -101,6 +101,7 @@ class Exchange:
     # Of the upstream's answer.
     status: int = 200
     streamed: bool = False
+    renewed: bool = False  # it was sent once more with a new token, after the upstream had refused the old one
     notes: Waiting = field(default_factory=Waiting)  # that may end with the beginning of a value
     failed: bool = False  # it is an error
     reply_headers: tuple[tuple[bytes, bytes], ...] = ()

@@ -242,7 +242,8 @@ class Forwarding:
     async def forward(self, exchange: Exchange, permit: Permit) -> AsyncGenerator[Sequence[bytes]]:
         """Send the call once and yield the upstream's messages, in the groups they came in.
 
-        Raises CallFailed after the fault was recorded. Nothing is ever sent a second time.
+        Raises CallFailed after the fault was recorded. Nothing is ever sent a second time, but for what the upstream
+        refused for the token it came with.
         """
         try:
             if _now() >= permit.forward_before:
@@ -333,6 +334,7 @@ class Forwarding:
             milliseconds=int((time.monotonic() - exchange.started) * 1000),
             reason=ending.reason or None,
             detail=ending.detail or None,
+            renewed=exchange.renewed or None,
         )
 
     def _keep(

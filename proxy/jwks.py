@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import ipaddress
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -23,6 +22,8 @@ import orjson
 from jwt import PyJWK
 from jwt.algorithms import AllowedPublicKeys
 from jwt.exceptions import PyJWTError
+
+from proxy.fetching import check_size, checked_url, fetch
 
 logger = logging.getLogger(__name__)
 
@@ -167,59 +168,19 @@ class Source:
         return jwks_uri
 
     async def _get(self, address: str) -> bytes:
-        request = httpx.Request(
-            "GET",
-            checked_url(address),
-            headers={"accept": "application/json", "accept-encoding": "identity", "user-agent": "holdgate"},
-            extensions={"timeout": httpx.Timeout(TIMEOUT_SECONDS).as_dict()},
-        )
-        async with asyncio.timeout(TIMEOUT_SECONDS):  # the whole of it: a body that trickles would pass the others
-            response = await self._transport.handle_async_request(request)
-            try:
-                if response.status_code != httpx.codes.OK:
-                    raise ValueError(f"{address} answered {response.status_code}")
-                if response.headers.get("content-encoding", "identity") != "identity":
-                    # Not asked for; unpacking would also make the size limit a guess.
-                    raise ValueError(f"{address} answered in a content encoding")
-                body = bytearray()
-                async for chunk in response.aiter_bytes():
-                    body += chunk
-                    _check_size(body)
-                return bytes(body)
-            finally:
-                await response.aclose()
+        headers = {"accept": "application/json", "accept-encoding": "identity", "user-agent": "holdgate"}
+        request = httpx.Request("GET", checked_url(address), headers=headers)
+        status, body = await fetch(self._transport, request, seconds=TIMEOUT_SECONDS, most=MAX_DOCUMENT_BYTES)
+        if status != httpx.codes.OK:
+            raise ValueError(f"{address} answered {status}")
+        return body
 
 
 def _file_content(path: Path) -> bytes:
     with path.open("rb") as file:
         content = file.read(MAX_DOCUMENT_BYTES + 1)
-    _check_size(content)
+    check_size(content, MAX_DOCUMENT_BYTES)
     return content
-
-
-def _check_size(body: bytes | bytearray) -> None:
-    if len(body) > MAX_DOCUMENT_BYTES:
-        raise ValueError(f"the document is larger than {MAX_DOCUMENT_BYTES} bytes")
-
-
-def checked_url(address: str) -> httpx.URL:
-    """Return the address parsed; raises ValueError unless it is https, or http to a loopback host."""
-    try:
-        url = httpx.URL(address)
-    except httpx.InvalidURL as error:
-        raise ValueError(f"{address} is not an address") from error
-    if not url.host or url.userinfo:
-        raise ValueError(f"{address} must have a host and no user name")
-    if url.scheme != "https" and not (url.scheme == "http" and _is_loopback(url.host)):
-        raise ValueError(f"{address} must begin with https://")
-    return url
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 class KeySet:

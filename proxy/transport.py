@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import aclosing
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 from proxy.between import translation
 from proxy.errors import CredentialUnavailable, NoStream, SessionLost
 from proxy.legacy import Session
 from proxy.outgoing import body_of
+from proxy.refused import UNAUTHORIZED
 from proxy.routes import Routes
 from proxy.standing import pulsed
 from proxy.stdio.door import Door, fields, owner
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
     from proxy.exchange import Exchange
     from proxy.headers import RawHeaders
     from proxy.legacy import LegacySessions
+    from proxy.oauth.tokens import Tokens
 
 SESSION_GONE = 404
 POLLING = "2025-11-25"  # since when an event without data opens a stream that can be taken up again
@@ -41,6 +45,7 @@ class Transport:
         self,
         upstream: Upstream,
         credentials: Credentials,
+        tokens: Tokens,
         sessions: LegacySessions,
         runner: Door,
         between: translation.Translation,
@@ -48,6 +53,7 @@ class Transport:
         self._upstream = upstream
         self._runner = runner
         self._credentials = credentials
+        self._tokens = tokens
         self._sessions = sessions
         self._routes = Routes(credentials)
         self._between = between
@@ -55,7 +61,7 @@ class Transport:
     async def note_secret(self, exchange: Exchange) -> None:
         """Learn the upstream's credential before anything is written down of the call, so that it is hidden there."""
         try:
-            exchange.secrets = await self._secrets(exchange.connection)
+            exchange.secrets = await self._secrets_at_hand(exchange.connection_name, exchange.connection)
         except CredentialUnavailable:
             return  # said by the step that needs it
 
@@ -112,16 +118,44 @@ class Transport:
                 yield group
 
     async def _exchange(self, exchange: Exchange, request: UpstreamRequest) -> Answer | Told:
-        send = self._upstream_of(exchange.connection).exchange
+        send = partial(self._renewing, exchange)
+        if translation.is_needed(exchange.connection, exchange.message.era):
+            return await self._between.exchange(exchange, request, send)
+        return await send(request)
+
+    async def _renewing(self, exchange: Exchange, request: UpstreamRequest) -> Answer:
+        """Send a request. A token that was kept and is refused is got anew, and the request sent once more with it.
+
+        That repeats nothing: who answers 401 has executed nothing.
+        """
+        upstream, begun = self._upstream_of(exchange.connection), time.monotonic()
         try:
-            if translation.is_needed(exchange.connection, exchange.message.era):
-                return await self._between.exchange(exchange, request, send)
-            return await send(request)
+            return await upstream.exchange(request)
+        except CredentialUnavailable as fault:
+            self._forget(exchange, request)
+            if fault.status != UNAUTHORIZED or request.credential is None or not request.credential.was_kept:
+                raise
+        credential = await self._credential(exchange.connection_name, exchange.connection)
+        left = None if request.timeout is None else max(1.0, request.timeout - (time.monotonic() - begun))
+        renewed = replace(request, credential=credential, timeout=left)
+        exchange.renewed = True
+        if renewed.credential is not None:
+            exchange.secrets = (*exchange.secrets, renewed.credential.secret)
+        try:
+            return await upstream.exchange(renewed)
         except CredentialUnavailable:
-            if exchange.connection.credential is not None:
-                # Refused: it was probably rotated, so the next call reads it anew.
-                self._credentials.forget(exchange.connection.credential.value)
+            self._forget(exchange, renewed)
             raise
+
+    def _forget(self, exchange: Exchange, request: UpstreamRequest) -> None:
+        """Drop what was refused: it was probably rotated, so the next call gets it anew."""
+        configured, sent = exchange.connection.credential, request.credential
+        if configured is None or sent is None:
+            return
+        if configured.value is not None:
+            self._credentials.forget(configured.value)
+        else:
+            self._tokens.forget(exchange.connection_name, exchange.connection, sent.secret)
 
     async def end_session(self, name: str, connection: Connection, actor: str, session: Session) -> None:
         """Tell the upstream that a session of the legacy era is over, if it knows of sessions. Raises faults."""
@@ -131,7 +165,7 @@ class Transport:
             url=self._url(name, connection),
             verb="DELETE",
             session=session.upstream,
-            credential=await self._credential(connection),
+            credential=await self._credential(name, connection),
             fields=owner(actor) if connection.transport == "stdio" else (),
             timeout=10.0,
             route=await self._routes.of(connection),
@@ -148,16 +182,17 @@ class Transport:
     async def _request(
         self, exchange: Exchange, body: bytes, request_id: Id | None, *, method: str = ""
     ) -> UpstreamRequest:
-        connection = exchange.connection
-        exchange.secrets = await self._secrets(connection)
+        name, connection = exchange.connection_name, exchange.connection
+        credential = await self._credential(name, connection)
+        exchange.secrets = await self._secrets(connection, credential)
         is_stdio = connection.transport == "stdio"
         return UpstreamRequest(
-            url=self._url(exchange.connection_name, connection),
+            url=self._url(name, connection),
             body=body,
             id=request_id,
             headers=_own_headers(exchange, method) if method else exchange.headers,
             session=exchange.session.upstream if exchange.session else None,
-            credential=await self._credential(connection),
+            credential=credential,
             fields=fields(exchange.caller, exchange.snapshot.revision) if is_stdio else (),
             timeout=float(connection.timeout),
             max_answer=connection.max_answer,
@@ -170,22 +205,32 @@ class Transport:
     def _url(self, name: str, connection: Connection) -> str:
         return self._runner.url(name) if connection.transport == "stdio" else str(connection.url)
 
-    async def _secrets(self, connection: Connection) -> tuple[Secret, ...]:
+    async def _secrets_at_hand(self, name: str, connection: Connection) -> tuple[Secret, ...]:
+        """Return those of the secrets that are there already: no token is got for a call that may never be sent."""
+        configured = connection.credential
+        if configured is None or configured.oauth is None:
+            return await self._secrets(connection, await self._credential(name, connection))
+        token = self._tokens.peek(name, connection)
+        return (*(() if token is None else (token,)), *await self._routes.secrets(connection))
+
+    async def _secrets(self, connection: Connection, credential: Credential | None) -> tuple[Secret, ...]:
         """Return what the upstream knows and nobody else may."""
         if connection.transport == "stdio":
             return await secrets_of(connection, self._credentials)
-        credential = await self._credential(connection)
         own = (credential.secret,) if credential else ()
         return own if connection.proxy is None else (*own, *await self._routes.secrets(connection))
 
-    async def _credential(self, connection: Connection) -> Credential | None:
+    async def _credential(self, name: str, connection: Connection) -> Credential | None:
         if connection.transport == "stdio":
             return self._runner.credential
         configured = connection.credential
         if configured is None:
             return None
-        secret = await self._credentials.resolve(configured.value)
-        return Credential(header=configured.header, prefix=configured.prefix, secret=secret)
+        header, prefix = configured.header, configured.prefix
+        if configured.value is not None:
+            return Credential(header=header, prefix=prefix, secret=await self._credentials.resolve(configured.value))
+        token = await self._tokens.get(name, connection)
+        return Credential(header=header, prefix=prefix, secret=token.secret, is_oauth=True, was_kept=token.was_kept)
 
     async def _note_session(self, exchange: Exchange, answer: Answer | Told) -> None:
         """Bind a session that the upstream opens to this caller; the caller gets a token of ours for it."""

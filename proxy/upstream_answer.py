@@ -18,7 +18,6 @@ from approvals.secrets import Secret
 from proxy import sse
 from proxy.envelope import Id
 from proxy.errors import (
-    CredentialUnavailable,
     Fault,
     OutcomeUnknown,
     SessionLost,
@@ -27,6 +26,7 @@ from proxy.errors import (
 )
 from proxy.headers import RawHeaders
 from proxy.refusals import Executed
+from proxy.refused import refused
 from proxy.routes import Route
 
 MAX_ANSWER = 32 * 1024 * 1024
@@ -38,11 +38,16 @@ _DRAIN_SECONDS = 0.02
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Credential:
-    """The field that authenticates the gateway to an upstream: `Authorization`, `Bearer `, and the secret."""
+    """The field that authenticates the gateway to an upstream: `Authorization`, `Bearer `, and the secret.
+
+    `was_kept` says of a token that it was got for an earlier call, and that a new one may be better.
+    """
 
     header: str
     secret: Secret
     prefix: str = ""
+    is_oauth: bool = False
+    was_kept: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,8 +112,13 @@ class Answer:
     async def begin(self) -> None:
         """Decide by status and content type; read a plain body. Raises the faults that need no body."""
         if self.status in {401, 403}:
-            message = "The upstream refused the gateway's credential."
-            raise CredentialUnavailable(message, status=self.status)
+            credential = self._request.credential
+            raise refused(
+                self.status,
+                self._opened.headers.get("www-authenticate", ""),
+                has_credential=credential is not None,
+                is_oauth=credential is not None and credential.is_oauth,
+            )
         if 300 <= self.status < 400:
             raise UpstreamInvalid("The upstream redirected.", executed="false", status=self.status)
         kind = self._opened.headers.get("content-type", "").partition(";")[0].strip().lower()

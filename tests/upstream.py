@@ -69,7 +69,9 @@ class FakeUpstream:
         self.executions: Counter[str] = Counter()
         self.markers: Counter[str] = Counter()
         self.disconnects = 0
-        self.witness: Callable[[Seen], None] | None = None  # is shown each request before anything is done
+        self.witness: Callable[[Seen], None] | None = None  # is shown each admitted request before anything is done
+        self.admits: Callable[[Seen], bool] | None = None  # who is not admitted gets 401 with `challenge`
+        self.challenge = 'Bearer realm="canary-realm", error="invalid_token"'
         self.peers: set[Any] = set()  # the client's address of every connection
         self.live_sessions: set[str] = set()
         self.session_prefix = "session"
@@ -155,13 +157,14 @@ class FakeUpstream:
             if not event["more_body"]:
                 break
         seen = Seen(scope["method"], scope["path"], tuple(scope["headers"]), body)
-        if self.witness is not None:
+        given = Answer(self, seen, scope, send)
+        if self.witness is not None and given.is_admitted:
             self.witness(seen)
         with self._changed:
             self.requests.append(seen)
             self.peers.add(tuple(scope["client"]))
             self._changed.notify_all()
-        answer = asyncio.ensure_future(Answer(self, seen, scope, send).give())
+        answer = asyncio.ensure_future(given.give())
         gone = asyncio.ensure_future(receive())
         await asyncio.wait({answer, gone}, return_when=asyncio.FIRST_COMPLETED)
         if not answer.done():

@@ -76,8 +76,15 @@ class Answer:
     def __init__(self, upstream: FakeUpstream, seen: Seen, scope: Scope, send: Send) -> None:
         self.upstream, self.seen, self.scope, self._send = upstream, seen, scope, send
 
+    @property
+    def is_admitted(self) -> bool:
+        """Whether the request brings the credential that the server wants; without it nothing is executed."""
+        return self.upstream.admits is None or self.upstream.admits(self.seen)
+
     async def give(self) -> None:
-        if self.upstream.fault is not None and self.seen.verb in self.upstream.faulty_verbs - {"POST"}:
+        if not self.is_admitted:
+            await self.send(401, b"canary-body", {"www-authenticate": self.upstream.challenge})
+        elif self.upstream.fault is not None and self.seen.verb in self.upstream.faulty_verbs - {"POST"}:
             self._cut()
         elif self.seen.verb == "GET" and not self.upstream.offers_stream:
             await self.send(405, b"")

@@ -84,6 +84,19 @@ connections:
       password: env:GATEWAY_KEY_PASSWORD
       min_version: "1.3"
       server_name: mcp.internal.partner.example
+    credential:
+      header: Authorization
+      prefix: "Bearer "
+      oauth:
+        grant: client_credentials
+        issuer: https://login.partner.example
+        token_endpoint: https://login.partner.example/token
+        client_id: holdgate
+        client_auth: post
+        client_secret: env:PARTNER_CLIENT_SECRET
+        scope: [orders.read]
+        audience: [orders]
+        resource: https://mcp.partner.example
     proxy: {url: "http://proxy.internal:3128", user: holdgate, password: "file:/run/secrets/proxy"}
     default: deny
 channels:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import re
 from functools import cached_property
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
@@ -13,6 +13,7 @@ from approvals import addresses
 from approvals.config.channels import Routes
 from approvals.config.hints import HintsSet
 from approvals.config.identity import Kind
+from approvals.config.oauth import OAuth
 from approvals.config.reaching import Networks, Proxy, ServerAddress, Tls
 from approvals.config.rules import AccessRequests, Approval
 from approvals.config.stdio import Command, Environment, Folder, Limits
@@ -87,11 +88,27 @@ def _until(value: str) -> str:
 
 
 class Credential(Strict):
-    """What is injected upstream: header, prefix and a reference to the secret."""
+    """What is injected upstream: header, prefix, and a reference to the secret or where tokens come from."""
 
     header: Annotated[str, AfterValidator(_header)]
     prefix: Annotated[str, AfterValidator(_prefix)] = ""
-    value: Reference
+    value: Reference | None = None
+    oauth: OAuth | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _bearer(cls, data: Any) -> Any:
+        if isinstance(data, dict) and "oauth" in data:
+            return {"header": "Authorization", "prefix": "Bearer ", **data}
+        return data
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Self:
+        if self.value is None and self.oauth is None:
+            raise problem("is required, or oauth", "value")
+        if self.value is not None and self.oauth is not None:
+            raise problem("stands in place of value, not beside it", "oauth")
+        return self
 
 
 class Access(Strict):
@@ -189,7 +206,8 @@ class Connection(Strict):
     def further_secrets(self) -> tuple[str, ...]:
         """References to secrets beside those of the credential and the environment."""
         found = (self.tls and self.tls.password, self.proxy and self.proxy.password)
-        return tuple(one for one in found if one)
+        oauth = self.credential.oauth if self.credential is not None else None
+        return (*(one for one in found if one), *(oauth.secrets if oauth is not None else ()))
 
     @cached_property
     def narrowed(self) -> addresses.Networks | None:

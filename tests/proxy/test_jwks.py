@@ -12,7 +12,8 @@ import httpx
 import pytest
 from httpx_aiohttp import AiohttpTransport
 
-from proxy.jwks import KeySets, KeysUnavailable, checked_url, parse_keys
+from proxy.fetching import checked_url
+from proxy.jwks import KeySets, KeysUnavailable, parse_keys
 from tests.issuer import FakeIssuer, running_issuer
 from tests.key_web import NEW, OLD, Clock, Web, document, kids
 from tests.signing import encoded, key

@@ -1,0 +1,83 @@
+"""How the gateway gets tokens for a server from that server's authorization server (OAuth 2.0)."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, model_validator
+
+from approvals.config.reaching import File, reachable
+from approvals.config.values import Line, Lines, Reference, Strict, distinct, problem
+
+NO_RESOURCE = "none"
+
+
+def _secure(value: str) -> str:
+    parts = urlsplit(reachable(value))
+    if parts.scheme == "http" and not _is_loopback(parts.hostname or ""):
+        raise problem("must begin with https://, for secrets are sent there")
+    return value
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _client(value: str) -> str:
+    if not value.isascii() or not value.isprintable():
+        raise problem("must be printable ASCII")
+    return value
+
+
+def _scope(value: str) -> str:
+    if not value.isascii() or not value.isprintable() or any(character in value for character in ' "\\'):
+        raise problem("must be one scope, without spaces and quotes")
+    return value
+
+
+Endpoint = Annotated[Line, AfterValidator(_secure)]
+Scopes = Annotated[tuple[Annotated[Line, AfterValidator(_scope)], ...], AfterValidator(distinct("scope"))]
+
+
+class OAuth(Strict):
+    """Where tokens come from, as whom the gateway asks for them, and for what.
+
+    The endpoints are those of the metadata of `issuer` (RFC 8414), where they are not said. Nothing that a server
+    itself says decides where secrets go.
+    """
+
+    grant: Literal["client_credentials"]
+    issuer: Endpoint | None = None
+    token_endpoint: Endpoint | None = None
+    client_id: Annotated[Line, AfterValidator(_client)]
+    client_secret: Reference | None = None
+    client_auth: Literal["basic", "post"] = "basic"
+    private_key: File | None = None
+    key_id: Line | None = None
+    scope: Scopes = ()
+    audience: Lines = ()
+    resource: Line | None = None
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if self.issuer is None and self.token_endpoint is None:
+            raise problem("is required, or token_endpoint", "issuer")
+        if (self.client_secret is None) == (self.private_key is None):
+            raise problem("is required, or private_key; not both", "client_secret")
+        if self.key_id is not None and self.private_key is None:
+            raise problem("needs private_key beside it", "key_id")
+        return self
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """The references to its secrets."""
+        return tuple(one for one in (self.client_secret,) if one is not None)
+
+    def resource_for(self, url: str) -> str | None:
+        """Return for which resource tokens are asked (RFC 8707): the server's address where nothing else is said."""
+        return None if self.resource == NO_RESOURCE else self.resource or url
