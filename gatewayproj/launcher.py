@@ -17,7 +17,6 @@ from django.core.management import call_command
 from approvals.database import in_database
 from approvals.runtime import runtime
 from approvals.slack.socket import Keeper
-from approvals.stdio_commands import configured
 from gatewayproj.celery import EmbeddedCelery
 from gatewayproj.http import Protocol
 from gatewayproj.stdio import StdioServing
@@ -75,7 +74,7 @@ class Launcher:
         if before is not None:
             await before()
         settings.ALL_IN_ONE = not self._web
-        if not self._web and configured():
+        if not self._web:
             await self._start_stdio()
         listener = _bind(self._host, self._port)
         if not settings.PUBLIC_URL:

@@ -11,6 +11,7 @@ import socket
 from typing import TYPE_CHECKING
 
 import uvicorn
+from django.conf import settings
 
 from approvals import secrets
 from approvals.stdio_commands import configured
@@ -18,6 +19,7 @@ from proxy.credentials import Credentials
 from proxy.stdio.door import token
 from proxy.stdio.launches import Launches
 from proxy.stdio.server import Runner
+from proxy.upstream import Upstream
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -67,7 +69,9 @@ class StdioServing:
         listener = self._bind()
         credentials = self._credentials or Credentials(secrets.configured())
         commands = configured() if self._commands is None else self._commands
-        self.runner = Runner(Launches(self._policies, credentials, commands), token())
+        self.runner = Runner(
+            Launches(self._policies, credentials, commands), token(), Upstream(networks=settings.UPSTREAM_NETWORKS)
+        )
         config = uvicorn.Config(
             self.runner,
             log_config=None,

@@ -166,9 +166,9 @@ class Transport:
             verb="DELETE",
             session=session.upstream,
             credential=await self._credential(name, connection),
-            fields=owner(actor) if connection.transport == "stdio" else (),
+            fields=owner(actor) if connection.is_kept else (),
             timeout=10.0,
-            route=await self._routes.of(connection),
+            route=None if connection.is_kept else await self._routes.of(connection),
         )
         async with await self._upstream_of(connection).exchange(request):
             return
@@ -185,7 +185,6 @@ class Transport:
         name, connection = exchange.connection_name, exchange.connection
         credential = await self._credential(name, connection)
         exchange.secrets = await self._secrets(connection, credential)
-        is_stdio = connection.transport == "stdio"
         return UpstreamRequest(
             url=self._url(name, connection),
             body=body,
@@ -193,17 +192,17 @@ class Transport:
             headers=_own_headers(exchange, method) if method else exchange.headers,
             session=exchange.session.upstream if exchange.session else None,
             credential=credential,
-            fields=fields(exchange.caller, exchange.snapshot.revision) if is_stdio else (),
+            fields=fields(exchange.caller, exchange.snapshot.revision) if connection.is_kept else (),
             timeout=float(connection.timeout),
             max_answer=connection.max_answer,
-            route=await self._routes.of(connection),
+            route=None if connection.is_kept else await self._routes.of(connection),
         )
 
     def _upstream_of(self, connection: Connection) -> Upstream:
-        return self._runner.upstream if connection.transport == "stdio" else self._upstream
+        return self._runner.upstream if connection.is_kept else self._upstream
 
     def _url(self, name: str, connection: Connection) -> str:
-        return self._runner.url(name) if connection.transport == "stdio" else str(connection.url)
+        return self._runner.url(name) if connection.is_kept else str(connection.url)
 
     async def _secrets_at_hand(self, name: str, connection: Connection) -> tuple[Secret, ...]:
         """Return those of the secrets that are there already: no token is got for a call that may never be sent."""
@@ -217,11 +216,18 @@ class Transport:
         """Return what the upstream knows and nobody else may."""
         if connection.transport == "stdio":
             return await secrets_of(connection, self._credentials)
-        own = (credential.secret,) if credential else ()
+        own = (credential.secret,) if credential and not connection.is_kept else await self._of_the_runner(connection)
         return own if connection.proxy is None else (*own, *await self._routes.secrets(connection))
 
+    async def _of_the_runner(self, connection: Connection) -> tuple[Secret, ...]:
+        """Return the credential that the runner adds, where it keeps the way to a server on the network."""
+        configured = connection.credential
+        if configured is None or configured.value is None:
+            return ()
+        return (await self._credentials.resolve(configured.value),)
+
     async def _credential(self, name: str, connection: Connection) -> Credential | None:
-        if connection.transport == "stdio":
+        if connection.is_kept:
             return self._runner.credential
         configured = connection.credential
         if configured is None:

@@ -101,6 +101,11 @@ class Upstream:
             raise
         return answer
 
+    async def open(self, request: UpstreamRequest) -> Opened:
+        """Send one request and return its answer unread, to be closed by whoever asked. Raises faults."""
+        deadline = None if request.timeout is None else asyncio.get_running_loop().time() + request.timeout
+        return await self._send(request, deadline)
+
     async def _send(self, request: UpstreamRequest, deadline: float | None) -> Opened:
         session = self._session_for(request)
         for _ in range(MAX_UNUSABLE):

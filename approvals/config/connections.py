@@ -37,9 +37,9 @@ from approvals.sql.lexing import Dialect
 # What a server may ask of its caller, where the connection allows it.
 ServerRequest = Literal["sampling", "elicitation", "roots"]
 
-# What the server speaks, where callers of another era shall be translated: any revision with a handshake, or the newest
-# without one.
-Protocol = Literal["2025-11-25", "2026-07-28"]
+# What the server speaks, where that is to be known: the transport of two addresses, any later revision with a
+# handshake, or the newest one without.
+Protocol = Literal["2024-11-05", "2025-11-25", "2026-07-28"]
 
 _HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}\Z")
 # Set by the transport or the protocol: a credential here would change what is sent, not who sends it.
@@ -196,11 +196,20 @@ class Connection(Strict):
         for key in _OF_HTTP if is_stdio else _OF_STDIO:
             if getattr(self, key) != type(self).model_fields[key].default:
                 raise problem(f"is not for transport {self.transport}", key)
+        if is_stdio and self.protocol == "2024-11-05":
+            raise problem("2024-11-05 is a transport for servers on the network; say 2025-11-25", "protocol")
+        if self.is_kept and self.credential is not None and self.credential.oauth is not None:
+            raise problem("is not available with protocol 2024-11-05: say `value`", "credential.oauth")
         for key in ("tls", "proxy"):
             if getattr(self, key) is not None and not str(self.url).startswith("https:"):
                 raise problem("is for servers whose url begins with https alone", key)
         if self.tls is not None and self.proxy is not None and self.proxy.url.startswith("https:"):
             raise problem("must begin with http: beside `tls`, whose certificate is for the server alone", "proxy.url")
+
+    @property
+    def is_kept(self) -> bool:
+        """Say whether the runner keeps its servers: programs, or streams that stand for as long as a session."""
+        return self.transport == "stdio" or self.protocol == "2024-11-05"
 
     @property
     def further_secrets(self) -> tuple[str, ...]:

@@ -19,6 +19,7 @@ from proxy.stdio.framing import Lines, framed
 
 if TYPE_CHECKING:
     from approvals.config.stdio import Limits
+    from proxy.errors import Fault
 
 KEEPER = Path(__file__).with_name("keeper.py")
 CHUNK_BYTES = 64 * 1024
@@ -106,7 +107,7 @@ class Child:
             raise UpstreamUnavailable(f"The server's command cannot be started: {reason}.")
         return child
 
-    def send(self, message: bytes) -> None:
+    def send(self, message: bytes, _not_sent: Callable[[Fault], None] | None = None) -> None:
         """Hand one message to the server, whole or not at all. Raises UpstreamUnavailable: then not a byte of it."""
         if self.ended.is_set() or self._stdin.is_closing():
             raise UpstreamUnavailable(f"The server ended {self.why}".rstrip() + ".")

@@ -7,6 +7,7 @@ import logging
 from collections import OrderedDict
 from contextlib import aclosing
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import orjson
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from proxy.envelope import Id
     from proxy.stdio.child import Child
     from proxy.stdio.messages import Told
+    from proxy.stdio.remote import Remote
 
 log = logging.getLogger("holdgate.stdio")
 
@@ -90,7 +92,9 @@ class Conversation:
     `spoke` is called when the server first says something that is MCP, `failed` when it ends before.
     """
 
-    def __init__(self, child: Child, *, is_common: bool, spoke: Callable[[], None], failed: Callable[[], None]) -> None:
+    def __init__(
+        self, child: Child | Remote, *, is_common: bool, spoke: Callable[[], None], failed: Callable[[], None]
+    ) -> None:
         self.child = child
         self.is_common = is_common
         self._spoken = self._is_ending = False
@@ -122,7 +126,7 @@ class Conversation:
         self._numbers += 1
         number = self._numbers
         token = envelope.meta.get("progressToken")
-        self.child.send(messages.numbered(body, number))
+        self.child.send(messages.numbered(body, number), partial(self._not_sent, number))
         stream = Stream(self.child.launch.longest)
         for changed in self._changed.values():
             stream.put(changed)
@@ -130,6 +134,11 @@ class Conversation:
         self._asked[number] = _Asked(envelope.id, token, envelope.method, stream)
         self._touch()
         return stream
+
+    def _not_sent(self, number: int, fault: Fault) -> None:
+        """The server did not take a request."""
+        if (asked := self._asked.pop(number, None)) is not None:
+            asked.stream.end(fault)
 
     def tell(self, body: bytes, envelope: Envelope) -> None:
         """Send a notification or a response. Raises UpstreamUnavailable."""

@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING
 from approvals.config.stdio import is_reference
 from approvals.stdio_commands import is_allowed
 from proxy.errors import UpstreamUnavailable
+from proxy.routes import Routes
 from proxy.stdio.child import Launch, usual_environment
+from proxy.stdio.remote import Address
+from proxy.upstream_answer import Credential
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,6 +23,10 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("holdgate.stdio")
 
+Start = Launch | Address
+# Each session on the network is a stream, and no program.
+MOST_STREAMS = 500
+
 
 class Launches:
     """Reads the policy. `commands` are those that the operator allows (see `approvals.stdio_commands`)."""
@@ -28,9 +35,10 @@ class Launches:
         self._policies = policies
         self._credentials = credentials
         self._commands = commands
+        self._routes = Routes(credentials)
 
-    async def of(self, name: str, revision: int) -> tuple[Launch, bool]:
-        """Return how the server of a connection is started, and whether all callers share it. Raises Fault.
+    async def of(self, name: str, revision: int) -> tuple[Start, bool]:
+        """Return how the server of a connection is started or reached, and whether all callers share it. Raises Fault.
 
         `revision` is that of the policy which the gateway judged by: an older one in memory is read anew.
         """
@@ -38,8 +46,10 @@ class Launches:
         if snapshot is None or snapshot.revision < revision:
             snapshot = await self._policies.refreshed()
         connection = snapshot.policy.connection(name)
-        if connection is None or connection.command is None:
-            raise UpstreamUnavailable("The connection has no stdio server.")
+        if connection is None or not connection.is_kept:
+            raise UpstreamUnavailable("The connection has no server that the runner keeps.")
+        if connection.command is None:
+            return await self._address(name, connection), False
         if not is_allowed(connection.command, self._commands):
             raise UpstreamUnavailable("The operator does not allow this command (HOLDGATE_STDIO_COMMANDS).")
         environment = await self._environment(connection)
@@ -53,6 +63,21 @@ class Launches:
                 longest=connection.max_answer,
             ),
             connection.shared,
+        )
+
+    async def _address(self, name: str, connection: Connection) -> Address:
+        configured = connection.credential
+        credential = None
+        if configured is not None and configured.value is not None:
+            secret = await self._credentials.resolve(configured.value)
+            credential = Credential(header=configured.header, prefix=configured.prefix, secret=secret)
+        return Address(
+            connection=name,
+            url=str(connection.url),
+            credential=credential,
+            route=await self._routes.of(connection),
+            limits=connection.limits.model_copy(update={"children": MOST_STREAMS}),
+            longest=connection.max_answer,
         )
 
     async def _environment(self, connection: Connection) -> dict[str, str]:

@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING, Literal
 from proxy.errors import Fault, UpstreamUnavailable
 from proxy.stdio.child import Child
 from proxy.stdio.conversation import Conversation
+from proxy.stdio.remote import Address, Remote
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from proxy.stdio.child import Launch
+    from proxy.stdio.launches import Start
+    from proxy.upstream import Upstream
 
 log = logging.getLogger("holdgate.stdio")
 
@@ -48,10 +50,14 @@ class _Session:
 
 
 class Pool:
-    """All servers of one runner. `complain` gets connection and line of what they write to standard error."""
+    """All servers of one runner. `complain` gets connection and line of what programs write to standard error.
 
-    def __init__(self, complain: Callable[[str, str], None]) -> None:
+    Those on the network are spoken to through `upstream`.
+    """
+
+    def __init__(self, complain: Callable[[str, str], None], upstream: Upstream) -> None:
         self._complain = complain
+        self._upstream = upstream
         self._alive: dict[Conversation, Owner | None] = {}
         self._starting: Counter[str] = Counter()
         self._sessions: dict[str, _Session] = {}
@@ -63,7 +69,7 @@ class Pool:
     def __len__(self) -> int:
         return len(self._alive)
 
-    async def begin(self, launch: Launch, owner: Owner) -> Conversation:
+    async def begin(self, launch: Start, owner: Owner) -> Conversation:
         """Start a server for one session of a legacy caller. Raises Fault."""
         return await self._start(launch, owner, is_common=False)
 
@@ -77,7 +83,7 @@ class Pool:
         self._sessions[session] = _Session(conversation.child.launch.connection, owner, conversation)
         return session
 
-    def find(self, session: str, launch: Launch, owner: Owner) -> Conversation | None:
+    def find(self, session: str, launch: Start, owner: Owner) -> Conversation | None:
         """Return the server of a session; None when there is none, or it was started by another configuration."""
         found = self._sessions.get(session)
         # The run is not compared: who holds the session's id was asked for it by the gateway.
@@ -94,7 +100,7 @@ class Pool:
         if found is not None and not found.conversation.is_common:
             self.end(found.conversation)
 
-    async def common(self, launch: Launch, owner: Owner, era: Era, *, is_shared: bool) -> Conversation:
+    async def common(self, launch: Start, owner: Owner, era: Era, *, is_shared: bool) -> Conversation:
         """Return the server of all callers, or of this one's requests without a session. Raises Fault."""
         whose = None if is_shared else owner
         key = (launch.connection, "" if whose is None else f"{whose.actor}.{whose.run}", era)
@@ -107,12 +113,12 @@ class Pool:
             self._common[key] = await self._start(launch, whose, is_common=True)
             return self._common[key]
 
-    async def _start(self, launch: Launch, owner: Owner | None, *, is_common: bool) -> Conversation:
+    async def _start(self, launch: Start, owner: Owner | None, *, is_common: bool) -> Conversation:
         name = launch.connection
         self._check_trouble(name)
         await self._make_room(launch)
         try:
-            child = await Child.start(launch, partial(self._complain, name))
+            child = await self._child(launch)
         except Fault:
             self._failed(name)
             raise
@@ -125,7 +131,12 @@ class Pool:
         self._keep(asyncio.create_task(self._see_end(conversation)))
         return conversation
 
-    async def _make_room(self, launch: Launch) -> None:
+    async def _child(self, launch: Start) -> Child | Remote:
+        if isinstance(launch, Address):
+            return await Remote.start(launch, self._upstream)
+        return await Child.start(launch, partial(self._complain, launch.connection))
+
+    async def _make_room(self, launch: Start) -> None:
         """See that there may be one more, and count it as starting. Raises UpstreamUnavailable."""
         name, most = launch.connection, launch.limits.children
         async with self._turns[(name, "", "")]:

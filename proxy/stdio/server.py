@@ -1,4 +1,4 @@
-"""The runner's door: each stdio server as a Streamable HTTP endpoint `/<connection>`, for the gateway alone.
+"""The runner's door: each server that it keeps as a Streamable HTTP endpoint `/<connection>`, for the gateway alone.
 
 A bare ASGI callable, served on a socket that only this installation may open, to whoever shows its token. The gateway
 sends what it sends to any upstream, so that policy, holding, masking and record know nothing of pipes. A fault that a
@@ -28,9 +28,9 @@ from proxy.stdio.pool import Owner, Pool
 
 if TYPE_CHECKING:
     from approvals.secrets import Secret
-    from proxy.stdio.child import Launch
     from proxy.stdio.conversation import Conversation, Stream
-    from proxy.stdio.launches import Launches
+    from proxy.stdio.launches import Launches, Start
+    from proxy.upstream import Upstream
 
 log = logging.getLogger("holdgate.stdio")
 
@@ -42,10 +42,11 @@ SESSION = b"mcp-session-id"
 class Runner:
     """Runs the stdio servers of one installation. Made once; used in one event loop; closed at the end."""
 
-    def __init__(self, launches: Launches, token: Secret) -> None:
+    def __init__(self, launches: Launches, token: Secret, upstream: Upstream) -> None:
         self._launches = launches
         self._token = f"Bearer {token.reveal()}".encode()
-        self.pool = Pool(launches.complain)
+        self._upstream = upstream
+        self.pool = Pool(launches.complain, upstream)
         self._handshakes = Handshakes()
         self._sweeping: asyncio.Task[None] | None = None
 
@@ -68,6 +69,7 @@ class Runner:
         if self._sweeping is not None:
             self._sweeping.cancel()
         await self.pool.aclose()
+        await self._upstream.aclose()
         self._launches.close()
 
     async def _sweep(self) -> None:
@@ -111,7 +113,7 @@ class Runner:
             conversation.tell(body, read)
             await _answer(send, 202)
 
-    async def _without_session(self, launch: Launch, owner: Owner, is_shared: bool, headers: Headers) -> Conversation:
+    async def _without_session(self, launch: Start, owner: Owner, is_shared: bool, headers: Headers) -> Conversation:
         if headers.first("mcp-protocol-version") in MODERN:
             return await self.pool.common(launch, owner, "modern", is_shared=is_shared)
         conversation = await self.pool.common(launch, owner, "legacy", is_shared=is_shared)
@@ -119,7 +121,7 @@ class Runner:
         return conversation
 
     async def _initialize(
-        self, launch: Launch, owner: Owner, is_shared: bool, body: bytes, read: Envelope, receive: Any, send: Any
+        self, launch: Start, owner: Owner, is_shared: bool, body: bytes, read: Envelope, receive: Any, send: Any
     ) -> None:
         """Open a session: with a server of its own, whose handshake is the caller's, or with the one of all."""
         if is_shared:

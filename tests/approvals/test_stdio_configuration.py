@@ -24,6 +24,7 @@ WRONG = [
     ("cwd: /srv", "url: http://x.example/mcp", "url", "not for transport stdio"),
     ("cwd: /srv", 'credential: {header: X-Key, value: "env:A"}', "credential", "not for transport stdio"),
     ("cwd: /srv", "cwd: srv", "cwd", "absolute path"),
+    ("cwd: /srv", "protocol: 2024-11-05", "protocol", "for servers on the network"),
     ('"env:GIT_TOKEN"', "secret", "environment.GIT_TOKEN", "reference"),
     ('"env:GIT_TOKEN"', '"file:relative"', "environment.GIT_TOKEN", "reference"),
     ("GIT_AUTHOR_NAME:", '"a=b":', "environment", "environment variable"),

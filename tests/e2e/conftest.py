@@ -13,6 +13,7 @@ from tests.blocks import connection, one_dba, spelled_out, word_rule
 from tests.conformance import everything
 from tests.conformance.configuration import everything_config
 from tests.issuer import CLIENT_ID, CLIENT_SECRET, FakeIssuer, running_issuer
+from tests.sse_server import of_the_sdk, serving
 from tests.upstream import FakeUpstream, running
 from tests.world import World, world
 
@@ -145,11 +146,13 @@ def between(issuer: FakeIssuer, tmp_path_factory: pytest.TempPathFactory) -> Ite
     with contextlib.ExitStack() as stack:
         older = stack.enter_context(everything.running("legacy"))
         newer = stack.enter_context(everything.running("modern"))
+        old = stack.enter_context(serving(of_the_sdk(everything.everything())))
         watched = stack.enter_context(running(sessions=True))
         asks = {"server_requests": ["sampling", "elicitation", "roots"], "timeout": "20s"}
         made = {
             "older": connection(older, protocol="2025-11-25", **asks),
             "newer": connection(newer, protocol="2026-07-28", **asks),
+            "old": connection(f"{old}/sse", protocol="2024-11-05", **asks),
             "older-closed": connection(older, protocol="2025-11-25"),
             "newer-closed": connection(newer, protocol="2026-07-28"),
             "older-brief": connection(older, protocol="2025-11-25", **{**asks, "timeout": "1s"}),

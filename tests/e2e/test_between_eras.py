@@ -25,8 +25,8 @@ pytestmark = [
 ]
 
 MODERN = "2026-07-28"
-# The client's era, and the connection to a server that knows only the other one.
-ROUTES = [("auto", "older"), ("legacy", "newer")]
+# The client's era, and the connection to a server that knows only the other one, or only the transport of 2024-11-05.
+ROUTES = [("auto", "older"), ("legacy", "newer"), ("legacy", "old"), ("auto", "old")]
 ABLE: dict[str, Any] = {"elicitation": {}, "sampling": {}, "roots": {}}
 CARD, EMAIL = "4111 1111 1111 1111", "jo@example.com"
 
@@ -132,7 +132,7 @@ def test_errors_are_those_of_the_callers_era(between: World, mode: str, where: s
 
     _play(between, mode, where, story)
     # The test's server says -32602 in both eras; the older one has a code for a resource that is not there.
-    assert codes == ([-32602, -32602] if mode == "auto" else [-32002, -32602])
+    assert codes == ([-32002, -32602] if where == "newer" else [-32602, -32602])
 
 
 @pytest.mark.parametrize(("mode", "where"), ROUTES)
@@ -141,7 +141,7 @@ def test_what_the_server_asks_is_asked_in_the_callers_way(between: World, mode: 
     heard: list[str] = []
 
     async def story(client: Client) -> None:
-        if where == "older":
+        if where != "newer":
             mark = marker()
             sampled = await client.call_tool("test_sampling", {"prompt": f"{mark} {EMAIL}"})
             heard.append(_text(sampled))

@@ -1,4 +1,4 @@
-"""`manage.py run_stdio`: the runner of stdio servers, beside web processes of several."""
+"""`manage.py run_stdio`: the runner of stdio servers and of standing streams, beside web processes of several."""
 
 from __future__ import annotations
 
@@ -9,18 +9,15 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
 from approvals.publication import Policies
-from approvals.stdio_commands import SETTING, configured
 from gatewayproj.stdio import CannotServe, serve_until_told
 
 
 class Command(BaseCommand):
-    """Start, keep and end the servers of stdio connections; the all-in-one `rungateway` does so by itself."""
+    """Keep the servers of stdio connections and the streams of 2024-11-05; the all-in-one server does so by itself."""
 
-    help = "Run the servers of stdio connections, for the web processes on this machine."
+    help = "Keep the servers of stdio connections and the streams of 2024-11-05, for the web processes of this machine."
 
     def handle(self, *args: Any, **options: Any) -> None:
-        if not configured():
-            raise CommandError(f"{SETTING} names no command that may be started", returncode=2)
         try:
             uvloop.run(serve_until_told(settings.STDIO_SOCKET, Policies()))
         except CannotServe as error:
