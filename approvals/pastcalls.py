@@ -12,7 +12,7 @@ import orjson
 
 from approvals.backtest import PastCall, past_caller
 from approvals.config.rules import METHODS
-from sessions.calls import RecordedCall, caller_of_session, recorded_call, recorded_calls
+from sessions.calls import RecordedCall, caller_of_session, calls_of_session, recorded_call, recorded_calls
 
 if TYPE_CHECKING:
     from approvals.config.schema import Config
@@ -29,6 +29,13 @@ def past_calls(
     callers = _callers(config)
     calls = (call for call in recorded_calls(since, until, connection=connection) if call.method in METHODS)
     return (_past(call, callers) for call in islice(calls, limit or None))
+
+
+def past_calls_of_session(config: Config, session: str, limit: int) -> Iterator[tuple[RecordedCall, PastCall]]:
+    """Yield the first governed calls of a session, at most so many, as they were recorded and to be judged again."""
+    callers = _callers(config)
+    calls = (call for call in calls_of_session(session, limit) if call.method in METHODS)
+    return ((call, _past(call, callers)) for call in calls)
 
 
 def past_call(config: Config, call_id: str) -> PastCall | None:

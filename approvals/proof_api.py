@@ -13,8 +13,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from approvals.replay import reads_all
 from approvals.runtime import runtime
+from approvals.searching import reads_all
 from approvals.verdicts import Caller
 from sessions import proving
 

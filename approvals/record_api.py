@@ -1,33 +1,54 @@
-"""The record over the API: one call, and the list of sessions."""
+"""The record over the API: one call, the list of sessions, one session."""
 
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Any, cast
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.exceptions import NotFound, ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from approvals import judged, keys
-from approvals.api import visible
+from approvals import judged, keys, searching
+from approvals.api import unavailable, visible
+from approvals.chain import chain
 from approvals.listing import Listing
 from approvals.outlet import counts_in
-from approvals.replay import reads_all
+from approvals.replay import NOT_RECORDED, STEPS, readable, record_read, sees_payloads
 from approvals.runtime import runtime
+from approvals.searching import NAMES, Search, Unfit, reads_all
 from approvals.standing import roles_of
-from approvals.verdicts import Caller
 from sessions import selectors
 from sessions.calls import recorded_call
 from sessions.events import INTENT
+from sessions.journal import RecordUnavailable
 from sessions.models import RecordedSession
-from sessions.selectors import CallSummary
+from sessions.search.index import behind
 
 if TYPE_CHECKING:
     from approvals.policy import Policy
+    from approvals.verdicts import Caller
+    from sessions.search.calls import Found
+    from sessions.selectors import CallSummary, RecordedEntry
+
+FILTERS: Final = {
+    "connection": "on this server",
+    "caller": "pseudonym, iss|sub, subject, name or e-mail address of one account",
+    "person": "the same, with every account that is linked to it",
+    "tool": "the whole name",
+    "verdict": "allow, hold, deny or refused",
+    "outcome": "what came of it, such as answered, failed or unknown",
+    "rule": "a rule that spoke",
+    "masked": "a detector or field that hid something",
+    "exposed": "a detector or field whose values this caller was shown unmasked",
+    "since": "calls that came at this time or later",
+    "until": "calls that came before this time",
+    "q": "words of the masked arguments, all of them; `word*` is the beginning of one",
+}
 
 # What the newest entry that tells says about whether something was executed, unless the entry itself says so.
 EXECUTED = {"call.result": "true", "call.blocked": "false", "call.refused": "false"}
@@ -100,21 +121,99 @@ def _executed(summary: CallSummary) -> str:
 class Sessions(APIView):
     """Recorded sessions."""
 
-    @extend_schema(responses={200: OpenApiTypes.OBJECT})
+    @extend_schema(
+        parameters=[OpenApiParameter(name, OpenApiTypes.STR, description=says) for name, says in FILTERS.items()],
+        responses={200: OpenApiTypes.OBJECT, 400: OpenApiTypes.OBJECT, 503: OpenApiTypes.OBJECT},
+    )
     def get(self, request: Request) -> Response:
-        """List sessions, newest first: all of them for auditors and admins, their own for everybody else."""
+        """List sessions, newest first: all of them for auditors and admins, their own for everybody else.
+
+        Narrowed to calls, each session comes with its newest calls that fit, and with how many fit in all.
+        """
         caller, policy = cast("Caller", request.auth), runtime().policies.current.policy
-        listing = Listing.of(request.query_params, ("connection", "caller"))
+        listing = Listing.of(request.query_params, NAMES)
+        search = Search.of(listing.filters)
         try:
-            rows, following = selectors.recorded_sessions(
-                cursor=listing.cursor,
-                limit=listing.limit,
-                connection=listing.filters.get("connection", ""),
-                actor=listing.filters.get("caller", "") if reads_all(caller, policy) else keys.actor(caller.key),
-            )
+            page = searching.page(search, caller, policy, cursor=listing.cursor, limit=listing.limit)
         except selectors.CursorInvalid as error:
             raise ValidationError({"cursor": [str(error)]}) from error
-        return Response({"next": following, "results": [_session(row) for row in rows]})
+        except Unfit as error:
+            raise ValidationError({error.name: [str(error)]}) from error
+        except RecordUnavailable as error:
+            return unavailable(error)
+        told: dict[str, Any] = {"next": page.following or None, "results": [_found(one) for one in page.found]}
+        if page.calls is not None:
+            told["calls"] = {"count": page.calls, "complete": page.is_all, "not_yet_searchable": behind()}
+        return Response(told)
+
+
+class Session(APIView):
+    """One recorded session, entry by entry."""
+
+    @extend_schema(
+        operation_id="session_retrieve",
+        parameters=[
+            OpenApiParameter("after", OpenApiTypes.INT, description="entries after this one; `next` of an answer"),
+            OpenApiParameter("call", OpenApiTypes.STR, description="from the first entry of this call on"),
+        ],
+        responses={200: OpenApiTypes.OBJECT, 404: OpenApiTypes.OBJECT, 503: OpenApiTypes.OBJECT},
+    )
+    def get(self, request: Request, session_id: str) -> Response:
+        """Return the entries with their masked payloads, which an admin does not see, and how the proof stands."""
+        caller, policy = cast("Caller", request.auth), runtime().policies.current.policy
+        row = readable(session_id, caller, policy)
+        if row is None:
+            raise NotFound
+        if row.actor != keys.actor(caller.key) and not record_read(caller, policy, row):
+            return unavailable(NOT_RECORDED)
+        shown = sees_payloads(row, caller, policy)
+        after = request.query_params.get("after", "0")
+        start = int(after) if after.isascii() and after.isdigit() and len(after) < 19 else 0
+        if call := request.query_params.get("call"):
+            start = selectors.entry_before_call(row.pk, call)
+        entries = selectors.entries_of_session(row.pk, after=start, limit=STEPS + 1)
+        told = {
+            "next": entries[STEPS - 1].id if len(entries) > STEPS else None,
+            "proof": asdict(chain(entries[:STEPS])),
+            "entries": [_entry(one, shown=shown) for one in entries[:STEPS]],
+        }
+        return Response(_session(row) | told)
+
+
+def _entry(one: RecordedEntry, *, shown: bool) -> dict[str, Any]:
+    leaf = one.leaf
+    payloads = {name: body.decode("utf-8", "replace") for name, body in one.payloads.items()} if shown else None
+    return {
+        "id": one.id,
+        "log_index": one.log_index,
+        "leaf_hash": one.leaf_hash.hex(),
+        "is_sound": one.is_sound,
+        **{name: getattr(leaf, name) for name in ("kind", "ts", "call", "method", "tool", "actor")},
+        "policy": {"revision": leaf.revision, "digest": leaf.digest},
+        "facts": dict(leaf.facts),
+        "commitments": {name: commitment.digest for name, commitment in leaf.payloads.items()},
+        "payloads": payloads,
+        "missing": sorted(leaf.payloads.keys() - one.payloads.keys()),
+    }
+
+
+def _found(found: Found) -> dict[str, Any]:
+    return _session(found.session) | {
+        "calls": [
+            {
+                "call_id": call.call_id,
+                "at": call.at.isoformat(),
+                "method": call.method,
+                "tool": call.tool,
+                "verdict": call.verdict,
+                "outcome": call.outcome,
+                "rules": call.rules,
+                "masked": call.masked,
+                "exposed": call.exposed,
+            }
+            for call in found.calls
+        ]
+    }
 
 
 def _session(row: RecordedSession) -> dict[str, Any]:

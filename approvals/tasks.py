@@ -8,6 +8,7 @@ from approvals import access, outbox, timers
 from approvals.masks import counting
 from approvals.runtime import runtime
 from approvals.senders import SENDERS
+from sessions.search import index
 
 
 @shared_task(name="approvals.run_due", acks_late=True, reject_on_worker_lost=True)
@@ -35,3 +36,9 @@ def deliver_one(message: str) -> bool:
 def count_masking() -> int:
     """Count what masking hid, from the record, on from where it stopped; return how many entries are left."""
     return counting.count_up()
+
+
+@shared_task(name="approvals.index_calls", acks_late=True, reject_on_worker_lost=True)
+def index_calls() -> int:
+    """Make the calls that came since searchable; return how many entries are left."""
+    return index.index_up()

@@ -13,10 +13,9 @@ from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
 from approvals import judged
-from approvals.config.document import parse_document
-from approvals.config.loader import ConfigError
-from approvals.models import PolicyRevision
-from approvals.replay import readable, reads_all, record_read, sees_payloads
+from approvals.replay import readable, record_read, sees_payloads
+from approvals.searching import reads_all
+from approvals.tracing_calls import config_of
 from approvals.tried import Tried, try_recorded
 from approvals.views import viewer
 from sessions.calls import recorded_call
@@ -41,21 +40,12 @@ def why(request: HttpRequest, session_id: str, call_id: str) -> HttpResponse:
         raise Http404
     if not record_read(caller, policy, row):
         return render(request, "503.html", status=503)
-    config, shows_values = _config_of(call), sees_payloads(row, caller, policy)
+    config, shows_values = config_of(call.revision), sees_payloads(row, caller, policy)
     tried = None if config is None else try_recorded(config, call.call_id, shows_values=shows_values)
     kept, then = judged.read(call.judged), _then(call, config, tried, shows_values=shows_values)
     return render(
         request, "sessions/why.html", {"session": row, "call": call, "tried": tried, "kept": kept, "then": then}
     )
-
-
-def _config_of(call: RecordedCall) -> Config | None:
-    """Return the revision that judged the call; None where it cannot be read any more."""
-    row = PolicyRevision.objects.filter(number=call.revision).first()
-    try:
-        return parse_document(row.document if row else None)
-    except ConfigError:
-        return None
 
 
 def _then(call: RecordedCall, config: Config | None, tried: Tried | None, *, shows_values: bool) -> list[judged.Told]:

@@ -104,8 +104,8 @@ def _reads(record: Record) -> dict[str, Callable[[], object]]:
     """Return what pages and sweeps ask of the record."""
     return {
         "list of sessions": selectors.recorded_sessions,
-        "list of one's own": lambda: selectors.recorded_sessions(actor=f"{7:032x}"),
-        "list of somebody without any": lambda: selectors.recorded_sessions(actor="0" * 31 + "x"),
+        "list of one's own": lambda: selectors.recorded_sessions(actors=[f"{7:032x}"]),
+        "list of somebody without any": lambda: selectors.recorded_sessions(actors=["0" * 31 + "x"]),
         "first page of a long session": lambda: selectors.entries_of_session(_LONG, limit=100),
         "later page of it": lambda: selectors.entries_of_session(_LONG, after=record.size // 2, limit=100),
         "one call": lambda: selectors.call_summary(record.calls[0]),

@@ -20,6 +20,7 @@ log = logging.getLogger("holdgate.celery")
 SWEEP_SECONDS = 5.0
 OUTBOX_SECONDS = 1.0
 COUNTING_SECONDS = 10.0
+INDEXING_SECONDS = 2.0
 CLEARING_SECONDS = 3600.0
 # Threads of the embedded worker: channels that hang leave some for the timers.
 EMBEDDED_THREADS = 8
@@ -47,6 +48,11 @@ app.conf.beat_schedule = {
         "task": "approvals.count_masking",
         "schedule": COUNTING_SECONDS,
         "options": {"expires": COUNTING_SECONDS},
+    },
+    "index-calls": {
+        "task": "approvals.index_calls",
+        "schedule": INDEXING_SECONDS,
+        "options": {"expires": INDEXING_SECONDS},
     },
     "clear-sessions": {
         "task": "gatewayproj.clear_sessions",

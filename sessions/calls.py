@@ -58,6 +58,18 @@ def recorded_calls(since: datetime, until: datetime, *, connection: str = "") ->
         page = list(rows.filter(Q(ts__gt=last.ts) | Q(ts=last.ts, id__gt=last.id))[:PAGE])
 
 
+def calls_of_session(session: str, limit: int) -> Iterator[RecordedCall]:
+    """Yield the first calls of a session as they came, at most so many."""
+    rows = Entry.objects.filter(session=session, kind__in=list(OPENING)).order_by("id")
+    last, left = 0, limit
+    while left > 0 and (page := list(rows.filter(id__gt=last)[:PAGE])):
+        found = [(row, leaves.decode(bytes(row.leaf))) for row in page]
+        bodies = _bodies([leaf for _, leaf in found], ("request",))
+        made = [call for row, leaf in found if (call := _call(row, leaf, bodies)) is not None]
+        yield from made[:left]
+        left, last = left - len(made), page[-1].id
+
+
 def newest_verdicts(since: datetime, most: int) -> Iterator[tuple[datetime, list[str], list[str]]]:
     """Yield when calls were allowed or denied, by which rules, and which only observed, of the `most` newest ones.
 

@@ -1,7 +1,7 @@
 """Tables of the record.
 
 Under proof, append-only (guards.py): Entry, LogIndex, Checkpoint. Payload is under proof too, and deletable.
-Derived from the record, to be rebuilt or lost without harm: RecordedSession, OpenCall.
+Derived from the record, to be rebuilt or lost without harm: RecordedSession, RecordedCall, CallProgress, OpenCall.
 Operational, no evidence: GatewayProcess, SequencerState.
 """
 
@@ -88,10 +88,50 @@ class RecordedSession(models.Model):
         indexes: ClassVar = [
             models.Index(fields=["-started_at", "-id"], name="session_newest_first"),
             models.Index(fields=["actor", "-started_at", "-id"], name="session_of_actor"),
+            models.Index(fields=["connection", "-started_at", "-id"], name="session_on_connection"),
         ]
 
     def __str__(self) -> str:
         return self.id
+
+
+class RecordedCall(models.Model):
+    """One call as it can be searched. Derived: `sessions.search.index` makes it from the log, and can make it again.
+
+    `id` is the time of the call's first entry in microseconds, times 1024, so that its order is that of time.
+    """
+
+    id = models.BigIntegerField(primary_key=True)
+    call_id = models.TextField(unique=True)
+    session = models.TextField()
+    connection = models.TextField()
+    method = models.TextField()
+    tool = models.TextField()
+    actor = models.TextField()
+    at = models.DateTimeField()
+    verdict = models.TextField()
+    outcome = models.TextField()
+    rules = models.JSONField(default=list)
+    masked = models.JSONField(default=dict)
+    exposed = models.JSONField(default=dict)
+    facets = models.TextField()
+    words = models.TextField()
+
+    class Meta:
+        indexes: ClassVar = [models.Index(fields=["session", "id"], name="call_of_session")]
+
+    def __str__(self) -> str:
+        return f"{self.tool or self.method} on {self.connection}"
+
+
+class CallProgress(models.Model):
+    """The one row (id 1) that says up to which place of the log calls can be searched."""
+
+    id = models.SmallIntegerField(primary_key=True, default=1)
+    position = models.BigIntegerField(default=0)
+
+    def __str__(self) -> str:
+        return f"up to {self.position}"
 
 
 class OpenCall(models.Model):

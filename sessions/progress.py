@@ -48,13 +48,13 @@ def masking_counts(first: int, behind: int) -> Iterator[Counts]:
         stored = bytes(leaf)
         if any(mark in stored for mark in _MARKS):
             facts = orjson.loads(stored)["facts"]
-            masked, exposed = (_numbers(facts.get(name)) for name in _COUNTED)
+            masked, exposed = (numbers(facts.get(name)) for name in _COUNTED)
             if masked or exposed:
                 yield Counts(at.date(), connection, actor, masked, exposed)
 
 
-def _numbers(fact: Any) -> dict[str, int]:
-    """Read `["email:3", …]`."""
+def numbers(fact: Any) -> dict[str, int]:
+    """Read counts as an entry has them: `["email:3", …]`; anything else is none."""
     found: dict[str, int] = {}
     for one in fact if isinstance(fact, list) else ():
         name, separator, count = str(one).rpartition(":")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 from django.db.models import Q, QuerySet
 
@@ -26,7 +26,8 @@ class CursorInvalid(ValueError):
 class RecordedEntry:
     """One entry as it was written. `payloads` holds bytes by name; an erased one is missing there.
 
-    `log_index` is None until the sequencer gave the entry its place.
+    `log_index` is None until the sequencer gave the entry its place. `is_sound`: the leaf still has its hash, and each
+    payload its commitment.
     """
 
     id: int
@@ -34,6 +35,7 @@ class RecordedEntry:
     leaf_hash: bytes
     payloads: Mapping[str, bytes]
     log_index: int | None
+    is_sound: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,14 +55,17 @@ class CallSummary:
 
 
 def recorded_sessions(
-    *, cursor: str = "", limit: int = 50, connection: str = "", actor: str = ""
+    *, cursor: str = "", limit: int = 50, connection: str = "", actors: Collection[str] | None = None
 ) -> tuple[list[RecordedSession], str | None]:
-    """Return sessions, newest first, and the next page's cursor (None at the end). Raises CursorInvalid."""
+    """Return sessions, newest first, and the next page's cursor (None at the end). Raises CursorInvalid.
+
+    `actors`: only those of one of these pseudonyms.
+    """
     sessions: QuerySet[RecordedSession] = RecordedSession.objects.order_by("-started_at", "-id")
     if connection:
         sessions = sessions.filter(connection=connection)
-    if actor:
-        sessions = sessions.filter(actor=actor)
+    if actors is not None:
+        sessions = sessions.filter(actor__in=actors)
     if cursor:
         started_at, session = _read_cursor(cursor)
         sessions = sessions.filter(Q(started_at__lt=started_at) | Q(started_at=started_at, id__lt=session))
@@ -73,6 +78,12 @@ def recorded_sessions(
 def entries_of_session(session: str, *, after: int = 0, limit: int = 500) -> list[RecordedEntry]:
     """Return the entries of a session above an entry id, oldest first."""
     return _recorded(Entry.objects.filter(session=session, id__gt=after).order_by("id")[:limit])
+
+
+def entry_before_call(session: str, call_id: str) -> int:
+    """Return the id below that of a call's first entry in a session; 0 when the session has no such call."""
+    first = Entry.objects.filter(call_id=call_id, session=session).order_by("id").values_list("id", flat=True).first()
+    return 0 if first is None else first - 1
 
 
 def entries_of_call(call_id: str) -> list[RecordedEntry]:
@@ -142,7 +153,9 @@ def facts_of_call(call_id: str, kinds: Iterable[str]) -> list[tuple[str, Mapping
 def _recorded(entries: Iterable[Entry]) -> list[RecordedEntry]:
     rows = [(entry, leaves.decode(bytes(entry.leaf))) for entry in entries]
     wanted = [bytes.fromhex(payload.digest) for _, leaf in rows for payload in leaf.payloads.values()]
-    bodies = {bytes(p.commitment).hex(): bytes(p.body) for p in Payload.objects.filter(commitment__in=wanted)}
+    stored = {bytes(p.commitment).hex(): p for p in Payload.objects.filter(commitment__in=wanted)}
+    bodies = {digest: bytes(payload.body) for digest, payload in stored.items()}
+    altered = {digest for digest, one in stored.items() if not _is_committed(bytes(one.salt), bodies[digest], digest)}
     places = dict(
         Entry.objects.filter(id__in=[entry.id for entry, _ in rows], place__isnull=False).values_list(
             "id", "place__log_index"
@@ -155,9 +168,20 @@ def _recorded(entries: Iterable[Entry]) -> list[RecordedEntry]:
             leaf_hash=bytes(entry.leaf_hash),
             payloads={name: bodies[p.digest] for name, p in leaf.payloads.items() if p.digest in bodies},
             log_index=places.get(entry.id),
+            is_sound=leaves.leaf_hash(bytes(entry.leaf)) == bytes(entry.leaf_hash)
+            and altered.isdisjoint(p.digest for p in leaf.payloads.values()),
         )
         for entry, leaf in rows
     ]
+
+
+def _is_committed(salt: bytes, body: bytes, digest: str) -> bool:
+    return len(salt) == leaves.SALT_BYTES and leaves.commit(salt, body) == digest
+
+
+def utc(at: datetime) -> datetime:
+    """Return a moment in UTC; one without an offset is taken for UTC."""
+    return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
 
 
 def _cursor(session: RecordedSession) -> str:

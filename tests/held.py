@@ -132,7 +132,9 @@ def caller(human: Human = HENRY, **changes: Any) -> Caller:
     return replace(made, **changes)
 
 
-def held(by: Caller | None = None, *, tool: str = "query", reason: str = "", **arguments: Any) -> ApprovalRequest:
+def held(
+    by: Caller | None = None, *, tool: str = "query", reason: str = "", session: str = "", **arguments: Any
+) -> ApprovalRequest:
     """Hold a call and return the request that waits for people.
 
     Each call is another one, also when it is identical.
@@ -155,7 +157,7 @@ def held(by: Caller | None = None, *, tool: str = "query", reason: str = "", **a
         payloads["judged"] = outlet.judged_for_record(kept)
     ask = Ask(
         call_id=uuid7(),
-        session="",
+        session=session,
         call=call,
         hold=verdict,
         tool=tool,
@@ -169,6 +171,11 @@ def held(by: Caller | None = None, *, tool: str = "query", reason: str = "", **a
     request = running.journal.transact_now(lambda: open_or_join(ask, snapshot))
     running.waiting.hint([request.pk])
     return request
+
+
+def request_of(tool: str, arguments: Any) -> Payload:
+    """Return a request as the record has it."""
+    return Payload(json.dumps({"method": "tools/call", "params": {"name": tool, "arguments": arguments}}).encode())
 
 
 def voted(human: Human, request: ApprovalRequest, decision: Literal["approve", "deny"], comment: str = "") -> None:

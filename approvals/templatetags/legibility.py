@@ -49,8 +49,26 @@ def label_of(status: str) -> str:
 
 @register.filter
 def filter_name(name: str) -> str:
-    """Return what a filter of the inbox is called."""
-    return "search" if name == "q" else name
+    """Return what a filter of a list is called."""
+    return {"q": "search", "since": "from", "until": "before", "exposed": "shown unmasked"}.get(name, name)
+
+
+@register.filter
+def tone_of_verdict(verdict: str) -> str:
+    """Return how a verdict looks."""
+    return {"allow": "go", "hold": "wait", "deny": "stop", "refused": "stop"}.get(verdict, "")
+
+
+@register.filter
+def thousands(number: int) -> str:
+    """Write a number with commas."""
+    return f"{number:,}"
+
+
+@register.filter
+def hex(value: bytes) -> str:
+    """Write bytes in hexadecimal digits."""
+    return bytes(value).hex()
 
 
 @register.filter

@@ -72,7 +72,7 @@ def test_sessions_come_newest_first_in_pages(transactional_db: None) -> None:
         page, cursor = selectors.recorded_sessions(cursor=cursor, limit=2)
         seen += [session.id for session in page]
     assert seen == ["s4", "s3", "s2", "s1", "s0"]
-    assert [one.id for one in selectors.recorded_sessions(connection="db", actor="a")[0]] == ["s0"]
+    assert [one.id for one in selectors.recorded_sessions(connection="db", actors={"a"})[0]] == ["s0"]
     for bad in ("x", "eHh4", "MjAyNi0wMS0wMXxz"):
         with pytest.raises(selectors.CursorInvalid):
             selectors.recorded_sessions(cursor=bad)
