@@ -17,7 +17,7 @@ from approvals.runtime import runtime
 from gatewayproj.soundness import record_guard
 from sessions.evidence.standing import LATE
 from sessions.journal import RecordUnavailable
-from sessions.logstore import waits_since
+from sessions.progress import waits_since
 
 if TYPE_CHECKING:
     from collections.abc import Callable

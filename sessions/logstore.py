@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, Final
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from sessions import guards, statements, store
-from sessions.models import Entry
 
 STATE: Final = "mcp_sessions_sequencerstate"
 _CHUNK: Final = 1000
@@ -84,12 +82,6 @@ def last_note(connection: BaseDatabaseWrapper) -> str | None:
     sql = f"SELECT note FROM {guards.CHECKPOINT} ORDER BY size DESC LIMIT 1"  # noqa: S608 - a name of ours
     rows = store.query(connection, sql, [])
     return rows[0][0] if rows else None
-
-
-def waits_since(connection: BaseDatabaseWrapper) -> datetime | None:
-    """Return the time of the oldest entry without a place in the log; None when all have theirs."""
-    found = unindexed(connection, state(connection).low_water, 1)
-    return Entry.objects.filter(pk=found[0][0]).values_list("ts", flat=True).first() if found else None
 
 
 def root_of(connection: BaseDatabaseWrapper, size: int) -> bytes | None:

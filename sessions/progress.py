@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from typing import Any, Final
 
 import orjson
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import Max
 
+from sessions import logstore
 from sessions.events import INTENT, LATE
 from sessions.models import Entry, LogIndex
 
@@ -61,3 +63,9 @@ def numbers(fact: Any) -> dict[str, int]:
         if separator and count.isascii() and count.isdigit() and len(count) < 10:
             found[name] = found.get(name, 0) + int(count)
     return found
+
+
+def waits_since(connection: BaseDatabaseWrapper) -> datetime | None:
+    """Return the time of the oldest entry without a place in the log; None when all have theirs."""
+    found = logstore.unindexed(connection, logstore.state(connection).low_water, 1)
+    return Entry.objects.filter(pk=found[0][0]).values_list("ts", flat=True).first() if found else None
