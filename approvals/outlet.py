@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from approvals.judged import Judged
     from masking.engine import Masked, Masker
     from masking.schemas import OutputSchema
-    from masking.seams import Channel
+    from masking.seams import Channel, Note
 
 log = logging.getLogger("holdgate.masking")
 
@@ -69,7 +69,7 @@ class Outlet:
         strict = self._view(self.strict_view, message, schema)
         return Seen(masked.body, Payload(strict.body), masked.hits, exposed=_more(strict.hits, masked.hits))
 
-    def stream(self, notes: Sequence[bytes], before: Mapping[Channel, str]) -> list[Seen]:
+    def stream(self, notes: Sequence[Note], before: Mapping[Channel, str]) -> list[Seen]:
         """Return notes of a stream in both views; `before` is how those before them ended, see `masking.seams`."""
         with _closed():
             shown = self.caller_view.stream(notes, before, literals=self.literals)

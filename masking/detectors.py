@@ -116,6 +116,7 @@ _TABLE: Final = (
         name="secret",
         find=entropy.find_secrets,
         hint=rf"(?i:{entropy.SECRET_NAME}){_WORD_END}|{entropy.HINT}",
+        confirm=entropy.may_hold_secret,
         closed=False,
         across=False,
         names=entropy.SECRET_NAME,

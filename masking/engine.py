@@ -11,12 +11,12 @@ from typing import Any, Final
 
 from masking.detectors import BY_NAME, Detector
 from masking.detectors import DETECTORS as DETECTORS
-from masking.documents import Unreadable, parse, write
+from masking.documents import Parsed, Unreadable, parse, write
 from masking.fields import Fields, Hidden
 from masking.literals import Forms, Literals, forms_of
 from masking.places import Zone, is_message
 from masking.rules import MaskingRule, strictest_by_detector
-from masking.seams import Channel, Seams
+from masking.seams import Channel, Note, Seams
 from masking.spans import Hiding
 from masking.suspicion import Suspicion
 from masking.walk import Walk
@@ -48,7 +48,7 @@ class Masker:
         fields, detectors = Fields(rules), strictest_by_detector(rules)
         self._hiding = Hiding(detectors, fields, hash_key, known=known)
         self._suspicion = Suspicion(self._hiding)
-        self._seams = Seams(self._hiding)
+        self._seams = Seams(self._hiding, self._suspicion)
         self._approver = Hiding(detectors, fields, hash_key, lengths=True, known=known)
         self._make_notice = partial(Hiding, detectors, fields, hash_key, lengths=True, known=known, whole=True)
         self._short = lru_cache(maxsize=_MOST_TEXTS)(self._text)
@@ -68,11 +68,11 @@ class Masker:
             whole, split = self._seams.within(document, forms)
         except (Unreadable, UnicodeDecodeError, RecursionError) as error:
             raise MaskingFailed("it cannot be masked") from error
-        masked = self._masked(whole, forms, required)
+        (masked,) = self._masked((whole,), forms, required)
         return _together(masked, split) if split else masked
 
     def stream(
-        self, notes: Sequence[bytes], before: Mapping[Channel, str], *, literals: Literals | tuple[str, ...] = ()
+        self, notes: Sequence[Note], before: Mapping[Channel, str], *, literals: Literals | tuple[str, ...] = ()
     ) -> list[Masked]:
         """Mask notes of a stream that follow each other, also what is split over them; `before` as in `Seams.across`.
 
@@ -83,24 +83,26 @@ class Masker:
             parts = self._seams.across(notes, before, forms)
         except (Unreadable, ValueError, RecursionError) as error:
             raise MaskingFailed("it cannot be masked") from error
-        found = []
-        for note, split in parts:
-            masked = self._masked(note, forms, frozenset())
-            found.append(_together(masked, split) if split else masked)
-        return found
+        found = self._masked([note for note, _ in parts], forms, frozenset())
+        return [_together(masked, split) if split else masked for masked, (_, split) in zip(found, parts, strict=True)]
 
-    def _masked(self, document: bytes, forms: Forms, required: frozenset[str]) -> Masked:
-        if not self._suspicion.of(document, forms):
-            return Masked(document, {}, changed=False)
+    def _masked(self, documents: Sequence[bytes], forms: Forms, required: frozenset[str]) -> list[Masked]:
+        suspects = self._suspects(documents, forms)
+        if not suspects:
+            return [Masked(document, {}, changed=False) for document in documents]
         walk = Walk(self._hiding, self._suspicion, forms, required)
         try:
-            parsed = parse(document.decode("utf-8"))
-            masked = _walk_document(walk, parsed.value)
-            if not walk.hits and not parsed.doubled and not walk.reshaped:
-                return Masked(document, {}, changed=False)
-            return Masked(write(masked), walk.hits, changed=True)
+            parsed = {number: parse(documents[number].decode("utf-8")) for number in suspects}
+            walk.search([one.value for one in parsed.values()])
+            return [_walked(walk, document, parsed.get(number)) for number, document in enumerate(documents)]
         except (Unreadable, UnicodeDecodeError, RecursionError) as error:
             raise MaskingFailed("it cannot be masked") from error
+
+    def _suspects(self, documents: Sequence[bytes], forms: Forms) -> list[int]:
+        """Return which documents may hold something; those of a stream are small, and seldom do."""
+        if len(documents) > 1 and not self._suspicion.of(b"\n".join(documents), forms):
+            return []
+        return [number for number, document in enumerate(documents) if self._suspicion.of(document, forms)]
 
     def value(self, value: Any, *, literals: Literals | tuple[str, ...] = ()) -> Any:
         """Mask a parsed JSON value that is no message: arguments, facts. Raises MaskingFailed."""
@@ -152,7 +154,9 @@ class Masker:
 
     def _plain(self, hiding: Hiding, value: Any, literals: Literals | tuple[str, ...]) -> Any:
         try:
-            return Walk(hiding, self._suspicion, forms_of(literals)).document(value, (), Zone.DATA)
+            walk = Walk(hiding, self._suspicion, forms_of(literals))
+            walk.search(value)
+            return walk.value(value, (), Zone.DATA)
         except (Unreadable, RecursionError) as error:
             raise MaskingFailed("the value cannot be masked") from error
 
@@ -164,12 +168,23 @@ def _together(masked: Masked, split: Mapping[str, int]) -> Masked:
     return Masked(masked.body, hits, changed=True)
 
 
+def _walked(walk: Walk, document: bytes, parsed: Parsed | None) -> Masked:
+    """Return a document masked by a walk that has searched it; None: there is nothing in it."""
+    if parsed is None:
+        return Masked(document, {}, changed=False)
+    walk.begin()
+    masked = _walk_document(walk, parsed.value)
+    if not walk.hits and not parsed.doubled and not walk.reshaped:
+        return Masked(document, {}, changed=False)
+    return Masked(write(masked), walk.hits, changed=True)
+
+
 def _walk_document(walk: Walk, value: Any) -> Any:
     if is_message(value):
-        return walk.document(value, (), Zone.PROTOCOL)
+        return walk.value(value, (), Zone.PROTOCOL)
     if isinstance(value, list) and value and all(map(is_message, value)):
-        return [walk.document(message, (), Zone.PROTOCOL) for message in value]
-    return walk.document(value, (), Zone.DATA)
+        return [walk.value(message, (), Zone.PROTOCOL) for message in value]
+    return walk.value(value, (), Zone.DATA)
 
 
 class Engine:

@@ -48,6 +48,14 @@ _LEAST_HEX_BITS: Final = 2.7
 HINT: Final = r"(?i:basic)(?:\s|\\+[nrt])+[A-Za-z0-9+/]{8}"
 
 
+_HINTED: Final = Pattern(rf"(?i:{SECRET_NAME})(?:[^0-9A-Za-z]|$)|{HINT}")
+
+
+def may_hold_secret(raw: bytes) -> bool:
+    """Say whether raw JSON names a secret, or shows one: the `progressToken` of every note of progress names none."""
+    return _HINTED.span(raw.replace(b'progressToken"', b"")) is not None
+
+
 def is_chance(value: bytes) -> bool:
     """Say whether a value looks drawn by chance: 16 characters or more, no words, no path, no UUID, no number."""
     if not _SHAPE.span(value) or _UUID.span(value) or _PLACE.span(value):

@@ -79,7 +79,14 @@ def _class_of(codes: list[int]) -> str:
 _SHORT: Final = 64  # characters
 
 # Matches UTF-8 bytes that hold at least one character which the plain view changes.
-TELLTALE: Final = Pattern(f"[{_class_of(list(_PLAIN_TABLE))}]")
+_TELLTALE: Final = Pattern(f"[{_class_of(list(_PLAIN_TABLE))}]")
+
+
+def is_folded(view: bytes) -> bool:
+    """Say whether the plain view of UTF-8 text is another text."""
+    if view.isascii():
+        return len(view.translate(None, _CONTROL_BYTES)) != len(view)
+    return _TELLTALE.span(view) is not None
 
 
 def plain(text: str) -> str:
@@ -97,7 +104,7 @@ def _is_plain(text: str) -> bool:
     if text.isascii():
         encoded = text.encode("ascii")
         return len(encoded.translate(None, _CONTROL_BYTES)) == len(encoded)
-    return len(text) > _SHORT and TELLTALE.span(text.encode("utf-8", "surrogatepass")) is None
+    return len(text) > _SHORT and _TELLTALE.span(text.encode("utf-8", "surrogatepass")) is None
 
 
 def plain_with_offsets(text: str) -> tuple[str, list[int] | None]:

@@ -3,10 +3,12 @@
 import base64
 import json
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from urllib.parse import quote, quote_plus
 
 import re2
+
+from masking.patterns import Pattern
 
 # Shorter secrets are looked for as they are only: three or four characters of base64 occur by chance.
 _ENCODED_FROM = 8
@@ -35,7 +37,7 @@ class Forms:
         both = texts if shared is None else texts.union(shared.texts)
         self.texts: tuple[str, ...] = tuple(sorted(both, key=lambda text: (-len(text), text)))
         self._own = () if shared is None else tuple(_encoded(text) for text in texts)
-        self._pattern: Any = _pattern_of(self.texts) if shared is None else shared._pattern
+        self._pattern: Pattern | None = _pattern_of(self.texts) if shared is None else shared._pattern
 
     def __bool__(self) -> bool:
         return bool(self.texts)
@@ -47,7 +49,7 @@ class Forms:
         """Say whether one of the forms stands in raw JSON or text; they include the escaped ones."""
         if any(form in raw for form in self._own):
             return True
-        return self._pattern is not None and self._pattern.search(raw) is not None
+        return self._pattern is not None and self._pattern.span(raw) is not None
 
     def spans(self, text: str) -> list[tuple[int, int]]:
         """Return where each form stands in a text, in characters; spans of different forms may overlap."""
@@ -64,13 +66,13 @@ def _encoded(text: str) -> bytes:
     return text.encode("utf-8", "surrogatepass")
 
 
-def _pattern_of(texts: tuple[str, ...]) -> Any:
+def _pattern_of(texts: tuple[str, ...]) -> Pattern | None:
     if not texts:
         return None
     options = re2.Options()
     options.encoding = re2.Options.Encoding.LATIN1  # bytes as they are, whatever the secret is made of
     options.max_mem = _MEMORY
-    return re2.compile(b"|".join(re2.escape(_encoded(text)) for text in texts), options)
+    return Pattern(b"|".join(re2.escape(_encoded(text)) for text in texts), options)
 
 
 @lru_cache(maxsize=512)

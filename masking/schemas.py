@@ -108,7 +108,8 @@ class _Fitting:
             self._check(held.get(_MEMBER, ABSENT), fitted)
             if fitted == shown[_MEMBER]:
                 return masked
-            return write({**after, "result": {**shown, _MEMBER: fitted}})
+            shown[_MEMBER] = fitted
+            return write(after)
         except (NoValue, TooMuch, Unreadable, RecursionError, ArithmeticError, UnicodeDecodeError) as error:
             raise Unfit("masked, it could not satisfy the tool's output schema") from error
 
@@ -147,5 +148,9 @@ class _Fitting:
 
 
 def _result_of(message: Any) -> dict[str, Any]:
+    """Return the result of a tool in a message: its own, or that of the finished task of which it tells."""
     result = message.get("result") if isinstance(message, dict) else None
-    return result if isinstance(result, dict) else {}
+    if not isinstance(result, dict):
+        return {}
+    inner = result.get("result")
+    return inner if _MEMBER not in result and isinstance(inner, dict) else result

@@ -4,16 +4,18 @@ Each part by itself is no value, so nothing would find it; whoever reads on read
 are searched as one, and what reaches over a seam is hidden in all its parts.
 """
 
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import orjson
 
 from masking.documents import read, write
 from masking.literals import Forms
-from masking.patterns import Pattern
+from masking.patterns import Pattern, Span
 from masking.spans import Hiding
+from masking.suspicion import Suspicion
 
 _WINDOW: Final = 4096  # characters on each side of a seam in which a value is looked for
 _GAP: Final = "\n\x01\n"
@@ -27,15 +29,16 @@ _INWARD: Final = ("result", "params", "inputRequests", "message", "task")
 _SAYING: Final = ("message", "msg", "text", "data", "chunk", "delta", "content")
 
 # Ends with which a value may begin: a note that ends so waits for the next one.
+# One sign of the end behind them all: then it is searched from the end.
 _OPEN: Final = Pattern(
-    r"(?:[0-9][ .\-]?){5}[0-9][ .\-]?$|[0-9]{3}-[0-9]{0,2}-?$"
-    r"|[A-Za-z0-9._%+\-]{1,64}@[A-Za-z0-9.\-]*$"
+    r"(?:(?:[0-9][ .\-]?){5}[0-9][ .\-]?|[0-9]{3}-[0-9]{0,2}-?"
+    r"|[A-Za-z0-9._%+\-]{1,64}@[A-Za-z0-9.\-]*"
     r"|(?:^|[^A-Za-z0-9_])(?:AKIA|ASIA|gh[opusr]_|github_pat_|gl[a-z]{2,5}-|xox|xapp-|[srp]k[_\-]|AIza|ya29|eyJ|hf_|npm_"
-    r"|pypi-|SG\.|hv[sbr]\.|dapi|shp|sq0|whsec_|dckr_)[A-Za-z0-9_.\-]*$"
-    r"|(?i:passw?(?:o?r?d?|d)|pwd|secre?t?|token|key|bearer|ssn|iban)[\"' ]{0,3}(?:[=:]\s{0,4}[\"']?[^\s\"']{0,200})?$"
-    r"|(?i:bearer)\s{1,4}[^\s]{0,200}$"
-    r"|(?:^|[^A-Za-z0-9])[A-Z]{2}[0-9]{2}(?: ?[A-Z0-9]{1,4}){0,8} ?$"
-    r"|-{3,5}[A-Z ]{0,40}$"
+    r"|pypi-|SG\.|hv[sbr]\.|dapi|shp|sq0|whsec_|dckr_)[A-Za-z0-9_.\-]*"
+    r"|(?i:passw?(?:o?r?d?|d)|pwd|secre?t?|token|key|bearer|ssn|iban)[\"' ]{0,3}(?:[=:]\s{0,4}[\"']?[^\s\"']{0,200})?"
+    r"|(?i:bearer)\s{1,4}[^\s]{0,200}"
+    r"|(?:^|[^A-Za-z0-9])[A-Z]{2}[0-9]{2}(?: ?[A-Z0-9]{1,4}){0,8} ?"
+    r"|-{3,5}[A-Z ]{0,40})$"
 )
 _OPEN_WITHIN: Final = 256
 _MOST_HELD: Final = 64
@@ -49,7 +52,15 @@ Part = tuple[int, int, int]
 Cut = tuple[int, int, int, str, str]
 
 
-@dataclass(frozen=True, slots=True)
+class Note(NamedTuple):
+    """One message of a stream; the text in it and the channel of that, where it says something."""
+
+    body: bytes
+    channel: Channel | None
+    text: str
+
+
+@dataclass(slots=True)
 class Block:
     """One text that others follow, and the member that holds it."""
 
@@ -64,8 +75,9 @@ class Block:
 class Seams:
     """The search at the seams for one reader."""
 
-    def __init__(self, hiding: Hiding) -> None:
+    def __init__(self, hiding: Hiding, suspicion: Suspicion) -> None:
         self._hiding = hiding
+        self._suspicion = suspicion
 
     def within(self, document: bytes, forms: Forms) -> tuple[bytes, Mapping[str, int]]:
         """Return a message without values that are split over its text blocks, and what was hidden, by name.
@@ -86,30 +98,30 @@ class Seams:
         return write(value), hits
 
     def across(
-        self, notes: Sequence[bytes], before: Mapping[Channel, str], forms: Forms
+        self, notes: Sequence[Note], before: Mapping[Channel, str], forms: Forms
     ) -> list[tuple[bytes, Mapping[str, int]]]:
         """Return notes of a stream without values that are split over them, with what was hidden in each.
 
         `before` is how the notes that went on already ended, by channel: of a value that began there, the rest goes.
         """
-        untouched: list[tuple[bytes, Mapping[str, int]]] = [(note, {}) for note in notes]
+        found: list[tuple[bytes, Mapping[str, int]]] = [(note.body, {}) for note in notes]
         if len(notes) < 2 and not before:
-            return untouched
-        channels: dict[Channel, list[tuple[int, str]]] = {}
+            return found
+        channels: dict[Channel, list[int]] = {}
         for number, note in enumerate(notes):
-            if said := spoken(orjson.loads(note)):
-                channels.setdefault(said[0], []).append((number, said[1]))
-        for channel, found in channels.items():
+            if note.channel is not None:
+                channels.setdefault(note.channel, []).append(number)
+        for channel, numbers in channels.items():
             ended = Block({"": before.get(channel, "")}, "")
-            if not self._cuts([ended.text, *(text for _, text in found)], forms, said=1):
+            if not self._cuts([ended.text, *(notes[number].text for number in numbers)], forms, said=1):
                 continue
-            values = [read(notes[number].decode("utf-8"))[0] for number, _ in found]
+            values = [read(notes[number].body.decode("utf-8"))[0] for number in numbers]
             hits: dict[str, int] = {}
             self._apply([ended, *(said[2] for value in values if (said := spoken(value)))], forms, hits, said=1)
-            for (number, _), value in zip(found, values, strict=True):
-                untouched[number] = write(value), hits
+            for number, value in zip(numbers, values, strict=True):
+                found[number] = write(value), hits
                 hits = {}
-        return untouched
+        return found
 
     def _apply(self, chain: Sequence[Block], forms: Forms, hits: dict[str, int], *, said: int = 0) -> None:
         cuts = self._cuts([block.text for block in chain], forms, said=said)
@@ -121,66 +133,83 @@ class Seams:
 
     def _cuts(self, texts: Sequence[str], forms: Forms, *, said: int = 0) -> list[Cut]:
         """Return what goes, of the texts behind the first `said`, which went on already."""
-        if len(texts) < 2:
+        if sum(map(bool, texts)) < 2:
             return []
         joined, pieces = _joined(texts)
+        if not self._suspicion.of_text(joined, forms):
+            return []
+        found = sorted(self._hiding.found(joined, forms))
+        alone = self._hiding.found_alone(texts, forms) if found else ()
         cuts: list[Cut] = []
         behind = 0
-        for start, end, name, replace in sorted(self._hiding.found(joined, forms)):
-            parts = [piece.part(start, end) for piece in pieces if piece.touches(start, end)]
-            if start < behind or not self._is_split(texts, parts, name, forms):
+        for start, end, name, replace in found:
+            parts = pieces.parts(start, end)
+            if start < behind or not _is_split(parts, name, alone):
                 continue
             if name in _WHOLE and len(parts) > 2:
                 end = self._narrowed(joined, pieces, start, end, forms)
-                parts = [piece.part(start, end) for piece in pieces if piece.touches(start, end)]
+                parts = pieces.parts(start, end)
             behind = end
             label = self._hiding.replaced(joined[start:end], name, replace)
             for at, (number, first, last) in enumerate(part for part in parts if part[0] >= said):
                 cuts.append((number, first, last, "" if at else label, "" if at else name))
         return cuts
 
-    def _is_split(self, texts: Sequence[str], parts: Sequence[Part], name: str, forms: Forms) -> bool:
-        """Say whether a seam goes through a value, or through what tells that it is one, as in `pass` `word=x`."""
-        if len({number for number, _, _ in parts}) > 1:
-            return not (name in _WHOLE and any(self._finds(texts[number], forms, part) for number, *part in parts))
-        number, first, last = parts[0]
-        return number > 0 and first < _OPEN_WITHIN and not self._finds(texts[number], forms, (first, last))
-
-    def _narrowed(self, joined: str, pieces: Sequence["_Piece"], start: int, end: int, forms: Forms) -> int:
+    def _narrowed(self, joined: str, pieces: "_Pieces", start: int, end: int, forms: Forms) -> int:
         """Return where a value ends that is whole before its last seam: what follows are words that touch it."""
-        seams = sorted({piece.start for piece in pieces if start < piece.start < end}, reverse=True)
+        seams = sorted({seam for seam in pieces.starts if start < seam < end}, reverse=True)
         for seam in seams[:-1]:
-            if not self._finds(joined[:seam], forms, (start, seam)):
+            if not _finds(self._hiding.found_alone((joined[:seam],), forms)[0], start, seam):
                 break
             end = seam
         return end
 
-    def _finds(self, text: str, forms: Forms, part: Sequence[int]) -> bool:
-        """Say whether this part of a text is found in it alone."""
-        return any(start <= part[0] and part[1] <= end for start, end, _, _ in self._hiding.found(text, forms))
+
+def _is_split(parts: Sequence[Part], name: str, alone: Sequence[Sequence[Span]]) -> bool:
+    """Say whether a seam goes through a value, or through what tells that it is one, as in `pass` `word=x`.
+
+    `alone` is what is found in each text by itself.
+    """
+    if len({number for number, _, _ in parts}) > 1:
+        return not (name in _WHOLE and any(_finds(alone[number], first, last) for number, first, last in parts))
+    number, first, last = parts[0]
+    return number > 0 and first < _OPEN_WITHIN and not _finds(alone[number], first, last)
 
 
-@dataclass(frozen=True, slots=True)
-class _Piece:
-    """A stretch of one text, and where it stands in the joined one."""
-
-    number: int
-    offset: int
-    start: int
-    end: int
-
-    def touches(self, start: int, end: int) -> bool:
-        return start < self.end and self.start < end
-
-    def part(self, start: int, end: int) -> Part:
-        first, last = max(start, self.start), min(end, self.end)
-        return self.number, self.offset + first - self.start, self.offset + last - self.start
+def _finds(found: Sequence[Span], first: int, last: int) -> bool:
+    """Say whether one of these spans covers this part of a text."""
+    return any(start <= first and last <= end for start, end in found)
 
 
-def _joined(texts: Sequence[str]) -> tuple[str, list[_Piece]]:
+@dataclass(slots=True)
+class _Pieces:
+    """The stretches of texts of which a joined one is made: their starts in it, and number and offset of each."""
+
+    starts: list[int] = field(default_factory=list)
+    ends: list[int] = field(default_factory=list)
+    of: list[tuple[int, int]] = field(default_factory=list)
+
+    def add(self, number: int, offset: int, start: int, size: int) -> None:
+        self.starts.append(start)
+        self.ends.append(start + size)
+        self.of.append((number, offset))
+
+    def parts(self, start: int, end: int) -> list[Part]:
+        """Return the parts of texts that a span of the joined one touches."""
+        found: list[Part] = []
+        at = max(0, bisect_right(self.starts, start) - 1)
+        while at < len(self.of) and self.starts[at] < end:
+            if start < self.ends[at]:
+                (number, offset), base = self.of[at], self.starts[at]
+                found.append((number, offset + max(start, base) - base, offset + min(end, self.ends[at]) - base))
+            at += 1
+        return found
+
+
+def _joined(texts: Sequence[str]) -> tuple[str, _Pieces]:
     """Join texts without anything between them; of long ones only what is near a seam."""
     out: list[str] = []
-    pieces: list[_Piece] = []
+    pieces = _Pieces()
     position = 0
     for number, text in enumerate(texts):
         stretches = [(0, text)]
@@ -191,7 +220,7 @@ def _joined(texts: Sequence[str]) -> tuple[str, list[_Piece]]:
                 out.append(_GAP)
                 position += len(_GAP)
             out.append(stretch)
-            pieces.append(_Piece(number, offset, position, position + len(stretch)))
+            pieces.add(number, offset, position, len(stretch))
             position += len(stretch)
     return "".join(out), pieces
 
@@ -230,14 +259,16 @@ def spoken(content: Any) -> tuple[Channel, str, Block] | None:
     params = content.get("params") if isinstance(content, dict) else None
     if not isinstance(params, dict):
         return None
-    if content.get("method") == "notifications/progress":
+    method, data = content.get("method"), params.get("data")
+    if method == "notifications/progress":
         block = Block(params, "message")
         channel: Channel = ("progress", repr(params.get("progressToken")))
+    elif isinstance(data, dict):
+        block = Block(data, next((one for one in _SAYING if isinstance(data.get(one), str)), ""))
+        channel = (repr(method), repr(params.get("logger")), block.name)
     else:
-        data = params.get("data")
-        name = next((one for one in _SAYING if isinstance(data, dict) and isinstance(data.get(one), str)), "")
-        block = Block(data, name) if isinstance(data, dict) else Block(params, "data")
-        channel = (repr(content.get("method")), repr(params.get("logger")), name)
+        block = Block(params, "data")
+        channel = (repr(method), repr(params.get("logger")), "")
     text = block.holder.get(block.name)
     return (channel, text, block) if isinstance(text, str) and text else None
 
@@ -262,7 +293,7 @@ class Waiting:
     They keep their order. At most 64 of them wait, or 64 KiB; then all go on.
     """
 
-    _notes: list[tuple[bytes, Channel | None, str]] = field(default_factory=list)
+    _notes: list[Note] = field(default_factory=list)
     # By channel: the text since a value may have begun, and the note in which that was.
     _open: dict[Channel, tuple[str, int]] = field(default_factory=dict)
     _ended: dict[Channel, str] = field(default_factory=dict)  # how what went on ended
@@ -272,7 +303,7 @@ class Waiting:
 
     def take(
         self, notes: Sequence[tuple[bytes, Any]], *, ends: bool = False
-    ) -> tuple[list[bytes], Mapping[Channel, str]]:
+    ) -> tuple[list[Note], Mapping[Channel, str]]:
         """Take notes with their content; return those that may go on now, and how those before them ended.
 
         All go on where the stream ends.
@@ -281,8 +312,8 @@ class Waiting:
             channel, text = (said[0], said[1]) if (said := spoken(content)) else (None, "")
             if channel is not None:
                 self._hear(channel, text)
-            self._notes.append((note, channel, text))
-        size = sum(len(note) for note, _, _ in self._notes)
+            self._notes.append(Note(note, channel, text))
+        size = sum(len(note.body) for note in self._notes)
         if ends or len(self._notes) > _MOST_HELD or size > _MOST_HELD_BYTES:
             self._open.clear()
         return self._go(min((at for _, at in self._open.values()), default=len(self._notes)))
@@ -294,11 +325,11 @@ class Waiting:
         if begun is not None:
             self._open[channel] = (whole[begun:], at if begun < len(before) else len(self._notes))
 
-    def _go(self, count: int) -> tuple[list[bytes], Mapping[Channel, str]]:
+    def _go(self, count: int) -> tuple[list[Note], Mapping[Channel, str]]:
         ready, self._notes = self._notes[:count], self._notes[count:]
         self._open = {channel: (text, at - count) for channel, (text, at) in self._open.items()}
         before = dict(self._ended) if ready else {}
         for _, channel, text in ready:
             if channel is not None and (channel in self._ended or len(self._ended) < _MOST_HELD):
                 self._ended[channel] = (self._ended.get(channel, "") + text)[-_OPEN_WITHIN:]
-        return [note for note, _, _ in ready], before
+        return ready, before

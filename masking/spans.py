@@ -13,6 +13,7 @@ from masking.fields import Fields, Hidden
 from masking.finding import CREDENTIAL, Finder, Group, Joined
 from masking.folding import same_name
 from masking.literals import Forms
+from masking.patterns import Span
 from masking.rules import STRICTNESS, Replace
 
 _MOST_NAMES: Final = 4096
@@ -156,6 +157,15 @@ class Hiding:
         """Return what is to be hidden in a text: from where to where, under which name, and how."""
         joints = _merged(self._counted(text, self._finder.find(Joined((text,)), forms).groups))
         return [(start, end, hidden.name, hidden.replace) for start, end, _, _, hidden in joints]
+
+    def found_alone(self, texts: Sequence[str], forms: Forms) -> list[list[Span]]:
+        """Return for each text the spans that are to be hidden in it, whatever stands in the others."""
+        joined = Joined(texts)
+        found: list[list[Span]] = [[] for _ in texts]
+        for start, end, *_ in _merged(self._counted(joined.text, self._finder.find(joined, forms).groups)):
+            index = bisect_right(joined.starts, start) - 1
+            found[index].append((start - joined.starts[index], end - joined.starts[index]))
+        return found
 
     def mask(self, text: str, forms: Forms, hits: dict[str, int], *, key: bool = False) -> str:
         """Return the text with everything hidden that the detectors or the secret `forms` cover.

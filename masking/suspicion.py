@@ -9,7 +9,7 @@ from typing import Any, Final
 from masking.detectors import pattern_set
 from masking.documents import unescaped
 from masking.encodings import CODES, undone
-from masking.folding import TELLTALE, parted, plain
+from masking.folding import is_folded, parted, plain
 from masking.literals import Forms
 from masking.packing import PACKED, packed_in
 from masking.spans import Hiding
@@ -83,7 +83,7 @@ class Suspicion:
         """Say whether text with nothing escaped that need not be may hold it, in its codes and its base64 as well."""
         if forms and forms.occur_in(view):
             return True
-        if (depth or not view.isascii()) and TELLTALE.span(view):
+        if (depth or not view.isascii()) and is_folded(view):
             text = view.decode("utf-8", "replace")
             apart = parted(text).encode("utf-8", "replace")
             if any(self._confirmed(index, apart) for index in self._patterns.found(apart)):

@@ -29,7 +29,7 @@ _NAME_NAMES: Final = ("name", "key", "field", "column", "variable")
 
 
 class Walk:
-    """One pass over one document.
+    """One pass over one document, or over several one after the other.
 
     `forms` are the forms of secrets to hide everywhere; `required` names (as `same_name` gives them) that the
     output schema demands, where removal becomes a label. `hits` counts by detector or field.
@@ -48,13 +48,16 @@ class Walk:
         self._nesting = 0
         self._ordinary: dict[str, str] = {}  # keys whose values nothing hides for their name, and their names
 
-    def document(self, value: Any, place: Place, zone: Zone) -> Any:
-        """Return a whole value masked like `value`, after a search of all its texts at once."""
-        self._search(value)
-        return self.value(value, place, zone)
+    def begin(self) -> None:
+        """Begin to count anew: for the next of several documents."""
+        self.hits = {}
+        self.reshaped = False
 
-    def _search(self, value: Any) -> None:
-        """Look into all texts of a value at once, but for those that may be JSON: only whether they are suspect."""
+    def search(self, value: Any) -> None:
+        """Look into all texts of a value at once, but for those that may be JSON: only whether they are suspect.
+
+        What is walked through later need not be searched one by one.
+        """
         flat = []
         for text in texts_of(value):
             if text in self._known:
@@ -331,7 +334,7 @@ class Walk:
         if not all(one is None or isinstance(one.value, _STRUCTURED) for one in found):
             return None
         self._deeper()
-        self._search([one.value for one in found if one])
+        self.search([one.value for one in found if one])
         masked = (self._written(line, one, place) if one else line for line, one in zip(lines, found, strict=True))
         text = "\n".join(masked)
         self._nesting -= 1
@@ -345,7 +348,7 @@ class Walk:
         if not isinstance(parsed.value, _STRUCTURED):
             return None
         self._deeper()
-        self._search(parsed.value)
+        self.search(parsed.value)
         masked = self._written(text, parsed, place)
         self._nesting -= 1
         return masked

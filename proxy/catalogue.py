@@ -65,6 +65,16 @@ class Catalogue:
             exchange.tool_hints = tool.hints
         return None if tool is None else tool.digest
 
+    async def note_output(self, exchange: Exchange) -> None:
+        """Note what the results of the tool must be like whose task is asked for. Raises CallFailed."""
+        if not exchange.message.tool:
+            return
+        tools = self._fresh(exchange)
+        if tools is None:
+            tools = await self._answering_for(exchange, self._list_once(exchange, tools))
+        tool = tools.get(exchange.message.tool)
+        exchange.output = None if tool is None else tool.output
+
     def _is_refused(self, exchange: Exchange, tools: Mapping[str, Tool]) -> bool:
         """Tell whether the call would end here by what was listed: then it is worth another look now and then."""
         name = exchange.message.name or ""

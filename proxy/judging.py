@@ -109,7 +109,12 @@ class Judging:
         exchange.connection = connection
         if exchange.message.kind == "response" and (block := _not_asked(exchange)):
             return block
-        return await self._governed(exchange) if exchange.is_governed else self._relayed(exchange)
+        if exchange.is_governed:
+            return await self._governed(exchange)
+        verdict = self._relayed(exchange)
+        if isinstance(verdict, Allow):
+            await self._catalogue.note_output(exchange)
+        return verdict
 
     async def _governed(self, exchange: Exchange) -> Verdict:
         """Judge one call by limits, rules and known tools, in this order."""

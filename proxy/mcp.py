@@ -113,6 +113,7 @@ class Message:
     meta: Mapping[str, Any] = field(repr=False)
     session: str | None
     raw: bytes = field(repr=False)
+    tool: str = ""  # that made the task of which it speaks
 
 
 Batch = tuple[Message, ...]

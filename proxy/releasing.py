@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from approvals.outlet import Outlet, Seen
     from approvals.runtime import Runtime
-    from masking.seams import Channel
+    from masking.seams import Channel, Note
     from proxy.answers import Visible
     from proxy.catalogue import Catalogue
     from proxy.exchange import Exchange, Permit
@@ -98,7 +98,9 @@ class Releasing:
             await self._catalogue.compare(exchange, answer)
         while True:
             outlet = await self._outlet(exchange)
-            seen = await masked_apart(sum(map(len, notes)), partial(_seen_notes, outlet, notes, before))
+            seen = await masked_apart(
+                sum(len(note.body) for note in notes), partial(_seen_notes, outlet, notes, before)
+            )
             events = [_messages(exchange, seen)] if seen else []
             told = [
                 Reply(_addressed(exchange, one.body, asked.get(number - waited)), final=False)
@@ -224,7 +226,7 @@ def _addressed(exchange: Exchange, body: bytes, handle: str | None) -> bytes:
     return readdressed(body, handle) if handle is not None else replies.offset_progress(body, exchange.pulses)
 
 
-def _seen_notes(outlet: Outlet, notes: Sequence[bytes], before: Mapping[Channel, str]) -> list[Seen]:
+def _seen_notes(outlet: Outlet, notes: Sequence[Note], before: Mapping[Channel, str]) -> list[Seen]:
     """Return each note as its caller may see it, and as it may be written down."""
     return [replace(seen, body=replies.without_ours(seen.body)) for seen in outlet.stream(notes, before)]
 

@@ -1,6 +1,7 @@
 """Tasks of servers, passed through: the id of each is a handle of the caller for whom it was made.
 
-To a server all callers are one, so an id alone would open anybody's task. Known are both shapes: the experiment of
+To a server all callers are one, so an id alone would open anybody's task. The handle also says which tool made it, for
+its result must be like that tool's. Known are both shapes: the experiment of
 2025-11-25 (`result.task`, and `related-task` in `_meta`) and the extension of 2026-07-28 (`resultType: task`).
 """
 
@@ -36,16 +37,17 @@ def opened(message: Message, holder: str) -> Message | Rejection:
     """Return a message about a task with the server's own id in place of the handle that its caller brought."""
     if not names_task(message):
         return message
-    task = handles.take("task", message.name, holder)
-    if task is None:
+    held = handles.take("task", message.name, holder)
+    if held is None:
         status = 400 if message.era == "modern" else 200
         text = "There is no such task of this caller."
         return Rejection(status=status, code=INVALID_PARAMS, message=text, id=message.id)
+    task, tool = held
     content, _ = documents.read(message.raw.decode("utf-8"))
     content["params"][ID] = task
     params = {**message.params, ID: task}
     arguments = {name: value for name, value in params.items() if name != "_meta"}
-    return replace(message, name=task, params=params, arguments=arguments, raw=documents.write(content))
+    return replace(message, name=task, params=params, arguments=arguments, raw=documents.write(content), tool=tool)
 
 
 def mirrored(headers: RawHeaders, message: Message) -> RawHeaders:
@@ -62,9 +64,10 @@ def sealed(exchange: Exchange, content: dict[str, Any], message: bytes) -> bytes
         return message
     whole, _ = documents.read(message.decode("utf-8"))
     of = handles.holder(exchange.actor, exchange.connection_name, None)
+    tool = exchange.message.name if exchange.message.method == "tools/call" else exchange.message.tool
     for named in _named(exchange, whole):
         if isinstance(named.get(ID), str):
-            named[ID] = handles.give("task", named[ID], of)
+            named[ID] = handles.give("task", [named[ID], tool], of)
     return documents.write(whole)
 
 

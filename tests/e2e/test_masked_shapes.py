@@ -76,12 +76,17 @@ class Stage:
     here: World
 
     def ask(
-        self, asked: tuple[str, dict[str, Any]], said: list[dict[str, Any]], era: str = "legacy", who: Any = DAVE
+        self,
+        asked: tuple[str, dict[str, Any]],
+        said: list[dict[str, Any]],
+        era: str = "legacy",
+        who: Any = DAVE,
+        tool: str = "echo",
     ) -> Answer:
-        """Ask something to which the server says that, as one of the cast."""
+        """Ask something to which the server says that, as one of the cast; of a task, of one of that tool."""
         method, params = asked
         if "taskId" in params:
-            params = {**params, "taskId": self.task(era, who)}
+            params = {**params, "taskId": self.task(era, who, tool)}
         self.here.upstream.script = lambda message: said if message["method"] == method and said else None
         try:
             caller = self.here.caller(who, era=era)
@@ -100,10 +105,10 @@ class Stage:
         answer = self.here.api(DAVE, "PUT", "policy/", content=text, headers=headers)
         assert answer.status_code == 200, answer.text
 
-    def task(self, era: str, who: Any) -> str:
+    def task(self, era: str, who: Any, tool: str) -> str:
         """Let a call become a task, and return the handle of its id."""
         made = {"resultType": "task", **TASK} if era == "modern" else {"task": TASK}
-        begun = self.ask((CALL[0], {**CALL[1], "task": {}}), [{"result": made}], era, who).result
+        begun = self.ask((CALL[0], {**CALL[1], "name": tool, "task": {}}), [{"result": made}], era, who).result
         return str(begun["taskId"] if era == "modern" else begun["task"]["taskId"])
 
     def entries(self, *kinds: str) -> list[leaves.Leaf]:
@@ -225,6 +230,30 @@ def test_an_answer_that_cannot_satisfy_it_is_withheld_and_says_so(stage: Stage) 
     assert answer.outcome == ("masking_failed", "true")
     assert not list(leaks(PLANTED.items(), [("the answer", everything(answer))]))
     assert stage.entries("call.result", "call.failed")[-1].facts["executed"] == "true"
+
+
+def of_task(era: str, said: dict[str, Any]) -> tuple[tuple[str, dict[str, Any]], list[dict[str, Any]]]:
+    """What asks for the result of a task in an era, and the server's answer."""
+    if era == "legacy":
+        return ("tasks/result", {"taskId": ""}), [{"result": said}]
+    return ("tasks/get", {"taskId": ""}), [{"result": {**TASK, "status": "completed", "result": said}}]
+
+
+@pytest.mark.parametrize("era", ["legacy", "modern"])
+def test_the_result_of_a_task_satisfies_the_schema_of_the_tool_that_made_it(stage: Stage, era: str) -> None:
+    said = tool(text(), structuredContent=VALUES)[0]["result"]
+    result = stage.ask(*of_task(era, said), era, tool="typed").result
+    structured = (result if era == "legacy" else result["result"])["structuredContent"]
+    jsonschema.validate(
+        structured, TYPED["typed"], jsonschema.Draft202012Validator, format_checker=jsonschema.FormatChecker()
+    )
+    assert set(VALUES) - set(structured) == {"odd"}
+    assert structured["mail"] != EMAIL
+
+    said = tool(text(), structuredContent={"mail": EMAIL})[0]["result"]
+    answer = stage.ask(*of_task(era, said), era, tool="impossible")
+    assert answer.outcome == ("masking_failed", "true")
+    assert not list(leaks(PLANTED.items(), [("the answer", everything(answer))]))
 
 
 def test_pseudonyms_join_over_answers_and_types(stage: Stage) -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from masking.detectors import DETECTORS
 from masking.engine import Engine
 from masking.rules import MaskingRule
-from masking.seams import Waiting, open_from
+from masking.seams import Note, Waiting, open_from
 
 MASKER = Engine([MaskingRule(name="all", detectors=tuple(sorted(DETECTORS)))], hash_key=b"0123456789abcdef").masker(
     "c", None
@@ -86,7 +86,7 @@ def notes(*texts: str, method: str = "progress") -> list[tuple[bytes, Any]]:
     return [(json.dumps(one).encode(), one) for one in made]
 
 
-def heard(found: tuple[list[bytes], Any], member: str = "message") -> list[str]:
+def heard(found: tuple[list[Note], Any], member: str = "message") -> list[str]:
     masked = MASKER.stream(*found)
     return [json.loads(one.body)["params"].get(member) for one in masked]
 
