@@ -102,7 +102,7 @@ class Lifespan:
             house.listener = self._listener = Listener(house.waiting, house.policies)
             self._listener.start()
         if not settings.HARDENED:
-            house.sequencer = self._sequencer = Sequencer(installation.signer(), [installation.anchor()])
+            house.sequencer = self._sequencer = installation.sequencer()
             self._sequencer.start()
         self._chores = [
             asyncio.create_task(_forever("recovery", RECOVERY_SECONDS, _recover)),

@@ -20,6 +20,7 @@ _KEY_ID_BYTES: Final = 4
 _SIGNATURE_LINE: Final = "— "
 # signed-note: a key name has no Unicode spaces and no plus; we keep to a readable subset.
 _NAME: Final = re.compile(r"[A-Za-z0-9._/-]{1,255}")
+Signatures = list[tuple[str, bytes, bytes]]
 _SIZE: Final = re.compile(r"0|[1-9][0-9]{0,17}")
 
 
@@ -83,27 +84,45 @@ class VerifyKey:
         if checkpoint.origin != self.name:
             msg = f"a checkpoint of {checkpoint.origin}, not of {self.name}"
             raise CheckpointInvalid(msg)
+        self._check(checkpoint.body(), signatures)
+        return checkpoint
+
+    def signs(self, note: str) -> bool:
+        """Say whether this key signed a note, whatever its text is."""
+        try:
+            body, signatures = split(note)
+            self._check(body, signatures)
+        except CheckpointInvalid:
+            return False
+        return True
+
+    def _check(self, body: str, signatures: Signatures) -> None:
         ours = [signature for name, key_id, signature in signatures if (name, key_id) == (self.name, self.key_id)]
         if not ours:
             msg = "no signature of this key"
             raise CheckpointInvalid(msg)
         try:
             for signature in ours:
-                Ed25519PublicKey.from_public_bytes(self.public).verify(signature, checkpoint.body().encode())
+                Ed25519PublicKey.from_public_bytes(self.public).verify(signature, body.encode())
         except InvalidSignature as error:
             msg = "the signature does not fit"
             raise CheckpointInvalid(msg) from error
-        return checkpoint
 
 
 class Signer:
-    """The private half. `name` is the log's origin; nothing of the key is ever shown."""
+    """The private half. `name` is the log's origin; nothing of the key is ever shown.
 
-    def __init__(self, name: str, private: Ed25519PrivateKey) -> None:
+    While a key is followed by another, `previous` signs as well: whoever knows only one of the two can still check.
+    `earlier` are the public halves of those that retired: the newest checkpoint may be of one of them.
+    """
+
+    def __init__(self, name: str, private: Ed25519PrivateKey, previous: Signer | None = None) -> None:
         if not _NAME.fullmatch(name):
             msg = "the name of a log has letters, digits, dots, dashes, underscores and slashes only"
             raise CheckpointInvalid(msg)
         self.name = name
+        self.previous = previous
+        self.earlier: tuple[VerifyKey, ...] = ()
         self._private = private
         self.verify_key = VerifyKey(name, private.public_key().public_bytes_raw())
 
@@ -113,28 +132,51 @@ class Signer:
 
     def note(self, body: str) -> str:
         """Return the signed note of a text that ends with a line end; only a checkpoint may read like one."""
+        return f"{body}\n{''.join(signer._line(body) for signer in (self, self.previous) if signer is not None)}"
+
+    def opens(self, note: str) -> Checkpoint:
+        """Return the checkpoint of a note that this signer, or one of those before it, signed.
+
+        Raises CheckpointInvalid.
+        """
+        before: tuple[VerifyKey, ...] = () if self.previous is None else (self.previous.verify_key,)
+        for key in (*before, *self.earlier):
+            if key.signs(note):
+                return key.open(note)
+        return self.verify_key.open(note)
+
+    def _line(self, body: str) -> str:
         signature = self.verify_key.key_id + self._private.sign(body.encode())
-        return f"{body}\n{_SIGNATURE_LINE}{self.name} {base64.b64encode(signature).decode()}\n"
+        return f"{_SIGNATURE_LINE}{self.name} {base64.b64encode(signature).decode()}\n"
 
 
-def parse(note: str) -> tuple[Checkpoint, list[tuple[str, bytes, bytes]]]:
+def split(note: str) -> tuple[str, Signatures]:
+    """Return the text of a note, with the end of its last line, and its signatures, none of them checked.
+
+    Raises CheckpointInvalid when it is no note: text, a blank line, signatures.
+    """
+    body, blank, tail = note.partition("\n\n")
+    if not blank or not tail.endswith("\n"):
+        msg = "not a note: a text, a blank line, and signatures that end with a line end"
+        raise CheckpointInvalid(msg)
+    return f"{body}\n", [_signature(line) for line in tail[:-1].split("\n")]
+
+
+def parse(note: str) -> tuple[Checkpoint, Signatures]:
     """Return the checkpoint of a note and its signatures (key name, key id, signature), none of them checked.
 
     Raises CheckpointInvalid when the note is not exactly our form: three lines, a blank line, signatures.
     """
-    body, blank, tail = note.partition("\n\n")
-    lines = body.split("\n")
-    if not blank or len(lines) != 3 or not _NAME.fullmatch(lines[0]) or not _SIZE.fullmatch(lines[1]):
+    body, signatures = split(note)
+    lines = body[:-1].split("\n")
+    if len(lines) != 3 or not _NAME.fullmatch(lines[0]) or not _SIZE.fullmatch(lines[1]):
         msg = "not a checkpoint of origin, size and root"
         raise CheckpointInvalid(msg)
     root = _decode(lines[2])
     if len(root) != 32:
         msg = "a root has 32 bytes"
         raise CheckpointInvalid(msg)
-    if not tail.endswith("\n"):
-        msg = "a note ends with a line end"
-        raise CheckpointInvalid(msg)
-    return Checkpoint(lines[0], int(lines[1]), root), [_signature(line) for line in tail[:-1].split("\n")]
+    return Checkpoint(lines[0], int(lines[1]), root), signatures
 
 
 def _signature(line: str) -> tuple[str, bytes, bytes]:

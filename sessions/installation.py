@@ -9,6 +9,7 @@ from django.conf import settings
 from sessions import logkey
 from sessions.anchors import FileAnchor
 from sessions.checkpoint import Signer
+from sessions.sequencer import Sequencer
 
 
 def log_key() -> Path:
@@ -44,3 +45,8 @@ def signer() -> Signer:
     made = logkey.ensure(log_key(), settings.ORIGIN)
     logkey.keep_public(made, public_key())
     return made
+
+
+def sequencer() -> Sequencer:
+    """Return who signs this installation's log, not started. Raises KeyUnusable."""
+    return Sequencer(signer(), [anchor()], renewed=logkey.Renewal(log_key()))

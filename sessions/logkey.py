@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 from pathlib import Path
@@ -35,10 +36,7 @@ def ensure(key: Path, name: str = "") -> Signer:
     try:
         if not key.exists():
             key.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            private = Ed25519PrivateKey.generate()
-            pem = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-            made = name or f"holdgate-{secrets.token_hex(4)}"
-            _create(key, made.encode() + b"\n" + pem, mode=0o600)
+            _create(key, _content(name or f"holdgate-{secrets.token_hex(4)}"), mode=0o600)
         signer = load(key)
     except OSError as error:
         msg = f"cannot keep the key {key.name} in {key.parent}: {error.strerror}"
@@ -47,8 +45,88 @@ def ensure(key: Path, name: str = "") -> Signer:
     return signer
 
 
+def previous_path(key: Path) -> Path:
+    """Return where the key before this one lies while both sign: `log.previous.key` beside `log.key`."""
+    return key.with_name(f"{key.stem}.previous{key.suffix}")
+
+
 def load(key: Path) -> Signer:
-    """Return the signer of an existing key file: a line with its name, then PEM. Raises KeyUnusable."""
+    """Return the signer of an existing key file, with the one before it while that is kept. Raises KeyUnusable."""
+    previous, signer = previous_path(key), _load(key)
+    if previous.exists():
+        signer.previous = _load(previous)
+    retired = _retired_path(key)
+    if retired.exists():
+        signer.earlier = tuple(_public(line, retired) for line in _text(retired).splitlines())
+    return signer
+
+
+def follow(key: Path) -> Signer:
+    """Make a new key under the same name and keep the one so far beside it; both sign from now on.
+
+    Raises KeyUnusable, also while an earlier rotation is not finished.
+    """
+    old = _load(key)
+    try:
+        draft = key.with_name(f"{key.name}.next")
+        draft.unlink(missing_ok=True)
+        _create(draft, _content(old.name), mode=0o600)
+        os.link(key, previous_path(key))
+        draft.replace(key)
+    except FileExistsError as error:
+        msg = f"{previous_path(key)} is there: finish the rotation that is under way first"
+        raise KeyUnusable(msg) from error
+    except OSError as error:
+        msg = f"cannot put a new key beside {key}: {error.strerror}"
+        raise KeyUnusable(msg) from error
+    return load(key)
+
+
+def retire(key: Path) -> VerifyKey:
+    """Delete the key before this one, keep its public half beside, and return it. Raises KeyUnusable."""
+    previous = previous_path(key)
+    before = _load(previous).verify_key
+    try:
+        with _retired_path(key).open("a") as file:
+            file.write(f"{before}\n")
+            file.flush()
+            os.fsync(file.fileno())
+        previous.unlink()
+    except OSError as error:
+        msg = f"cannot retire {previous}: {error.strerror}"
+        raise KeyUnusable(msg) from error
+    return before
+
+
+def _retired_path(key: Path) -> Path:
+    return key.with_name(f"{key.stem}.retired.pub")
+
+
+class Renewal:
+    """Looks at the key file whether it was exchanged."""
+
+    def __init__(self, key: Path) -> None:
+        self._key = key
+        self._seen = self._stamp()
+
+    def __call__(self) -> Signer | None:
+        """Return the signer when the files are others than at the last look. Raises KeyUnusable."""
+        if (now := self._stamp()) == self._seen:
+            return None
+        signer, self._seen = load(self._key), now
+        return signer
+
+    def _stamp(self) -> tuple[int, ...]:
+        found: list[int] = []
+        for path in (self._key, previous_path(self._key)):
+            with contextlib.suppress(FileNotFoundError):
+                status = path.stat()
+                found += [status.st_ino, status.st_mtime_ns]
+        return tuple(found)
+
+
+def _load(key: Path) -> Signer:
+    """Read one file: a line with the name, then PEM."""
     try:
         name, _, pem = key.read_bytes().partition(b"\n")
         private = load_pem_private_key(pem, password=None)
@@ -77,14 +155,31 @@ def keep_public(signer: Signer, path: Path) -> None:
 
 def read_public(path: Path) -> VerifyKey:
     """Return the verifier key in a file of one vkey line. Raises KeyUnusable."""
+    return _public(_text(path), path)
+
+
+def _text(path: Path) -> str:
     try:
-        return VerifyKey.parse(path.read_text())
+        return path.read_text()
     except OSError as error:
         msg = f"cannot read {path}: {error.strerror}"
         raise KeyUnusable(msg) from error
-    except (CheckpointInvalid, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
+        msg = f"{path} is not text"
+        raise KeyUnusable(msg) from error
+
+
+def _public(line: str, path: Path) -> VerifyKey:
+    try:
+        return VerifyKey.parse(line)
+    except CheckpointInvalid as error:
         msg = f"{path} is not a verifier key: {error}"
         raise KeyUnusable(msg) from error
+
+
+def _content(name: str) -> bytes:
+    pem = Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    return name.encode() + b"\n" + pem
 
 
 def _create(path: Path, content: bytes, *, mode: int) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from django.db import OperationalError, transaction
@@ -37,14 +37,23 @@ class Fenced(Exception):
 
 class Sequencer:
     """The one that signs. `signer` is the log's key; `anchors` get every checkpoint; `period` is in seconds.
+    `renewed` is asked before each run for another signer: keys are rotated without a restart.
 
     `run_once` may be called from any one thread; `start` runs it in a thread of its own until `stop`.
     `error` says why nothing is signed at the moment, "" when all is well.
     """
 
-    def __init__(self, signer: Signer, anchors: Sequence[Anchor] = (), *, period: float = 0.3) -> None:
+    def __init__(
+        self,
+        signer: Signer,
+        anchors: Sequence[Anchor] = (),
+        *,
+        period: float = 0.3,
+        renewed: Callable[[], Signer | None] = lambda: None,
+    ) -> None:
         self.error = ""
         self._signer = signer
+        self._renewed = renewed
         self._anchors = tuple(anchors)
         self._period = period
         self._leadership = Leadership(uuid7())
@@ -79,6 +88,7 @@ class Sequencer:
         checkpoint or an anchor, AnchorBroken when an anchor cannot be asked before the first signature,
         django.db.Error when the database does not answer.
         """
+        self._signer = self._renewed() or self._signer
         connection = store.current()
         epoch = self._leadership.hold(connection)
         if epoch is None:
@@ -125,7 +135,7 @@ class Sequencer:
         note = logstore.last_note(connection)
         try:
             frontier = Frontier.from_bytes(state.size, state.frontier)
-            signed = self._signer.verify_key.open(note) if note is not None else None
+            signed = self._signer.opens(note) if note is not None else None
         except (CheckpointInvalid, ProofInvalid) as error:
             msg = f"the last checkpoint or the stored tree does not hold: {error}"
             raise LogRefused(msg) from error

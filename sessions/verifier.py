@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from typing import Final, Generic, NamedTuple, TypeVar
 
 from sessions import leaf as leaves
-from sessions.checkpoint import Checkpoint, CheckpointInvalid, VerifyKey
+from sessions.checkpoint import Checkpoint, CheckpointInvalid, VerifyKey, parse
 from sessions.events import ERASED, PROCESS_STARTED, PROCESS_STOPPED
+from sessions.keychain import KINDS, KeyChain
 from sessions.rows import CheckpointRow, EntryRow, Finding, PayloadRow, Place, Source
 from sessions.tree import HASH_BYTES, Frontier
 
@@ -62,7 +63,7 @@ class Verifier:
         self.pending = 0
         self.checkpoints = 0
         self._source = source
-        self._key = key
+        self._keys = KeyChain(key)
         self._anchored = iter(anchored)
         self._tree = Frontier()
         self._intact = True  # false once the tree cannot be recomputed any more
@@ -152,11 +153,11 @@ class Verifier:
 
     # Checkpoints and anchor.
 
-    def _anchor_heads(self) -> Iterator[Checkpoint]:
+    def _anchor_heads(self) -> Iterator[_Anchored]:
         last = 0
         for note in self._anchored:
             try:
-                head = self._key.open(note)
+                head = parse(note)[0]
             except CheckpointInvalid as error:
                 self._report("anchor", f"after its checkpoint {last}", f"a note that does not hold: {error}")
                 continue
@@ -164,14 +165,23 @@ class Verifier:
                 self._report("anchor", f"checkpoint {head.size}", f"comes after the one of {last}")
                 continue
             last = head.size
-            yield head
+            yield _Anchored(head, note)
 
-    def _checkpoint(self, row: CheckpointRow, anchor: _Ahead[Checkpoint]) -> None:
+    def _holds(self, anchored: _Anchored) -> bool:
+        """Check who signed a note of the anchor, when the entries before it told which keys sign."""
+        try:
+            self._keys.open(anchored.note)
+        except CheckpointInvalid as error:
+            self._report("anchor", f"checkpoint {anchored.head.size}", f"a note that does not hold: {error}")
+            return False
+        return True
+
+    def _checkpoint(self, row: CheckpointRow, anchor: _Ahead[_Anchored]) -> None:
         where = f"checkpoint {row.size}"
         self.checkpoints += 1
         self._covered = max(self._covered, row.size)
         try:
-            signed = self._key.open(row.note)
+            signed = self._keys.open(row.note)
             if (signed.size, signed.root) != (row.size, row.root):
                 self._report("checkpoint altered", where, "its columns are not what its note says")
         except CheckpointInvalid as error:
@@ -179,21 +189,23 @@ class Verifier:
         if self._intact and row.size == self._tree.size and row.root != self._tree.root():
             self._intact = False
             self._report("altered", where, "the entries before it do not give its root")
-        while anchor.head is not None and anchor.head.size < row.size:
-            self._not_in_database(anchor.head)
+        while anchor.head is not None and anchor.head.head.size < row.size:
+            if self._holds(anchor.head):
+                self._not_in_database(anchor.head.head)
             anchor.move()
-        if anchor.head is not None and anchor.head.size == row.size:
-            if anchor.head.root != row.root:
+        if anchor.head is not None and anchor.head.head.size == row.size:
+            if self._holds(anchor.head) and anchor.head.head.root != row.root:
                 self._report("checkpoint altered", where, "the anchor holds another root for this size")
             anchor.move()
 
-    def _rest_of_anchor(self, anchor: _Ahead[Checkpoint], size: int) -> Iterator[None]:
+    def _rest_of_anchor(self, anchor: _Ahead[_Anchored], size: int) -> Iterator[None]:
         newest = None
         while anchor.head is not None:
-            if anchor.head.size <= size:
-                self._not_in_database(anchor.head)
-            else:
-                newest = anchor.head
+            if anchor.head.head.size > size:
+                # Its key may have been signed in by an entry that is gone: that it is there says enough.
+                newest = anchor.head.head
+            elif self._holds(anchor.head):
+                self._not_in_database(anchor.head.head)
             anchor.move()
             yield
         if newest is not None:
@@ -222,6 +234,8 @@ class Verifier:
         leaf = self._entry(entry, where)
         if leaf is not None:
             self._number(leaf, where, placed=True)
+            if leaf.kind in KINDS and (problem := self._keys.learn(place.log_index, leaf.kind, leaf.facts)):
+                self._report("inserted", where, f"it speaks of a key of the log, and {problem}")
 
     def _entry(self, entry: EntryRow, where: str) -> leaves.Leaf | None:
         if leaves.leaf_hash(entry.leaf) != entry.leaf_hash:
@@ -231,8 +245,8 @@ class Verifier:
         except leaves.LeafInvalid as error:
             self._report("altered", where, f"not a leaf: {error}")
             return None
-        if leaf.origin != self._key.name:
-            self._report("inserted", where, f"an entry of {leaf.origin}, not of {self._key.name}")
+        if leaf.origin != self._keys.name:
+            self._report("inserted", where, f"an entry of {leaf.origin}, not of {self._keys.name}")
         self._projection(entry, leaf, where)
         self._note_payloads(entry, leaf, where)
         return leaf
@@ -302,6 +316,13 @@ class Verifier:
                 self._report("payload altered", where, "it is not what the entry commits to")
         self._wanted.clear()
         self._wanted_bytes = 0
+
+
+class _Anchored(NamedTuple):
+    """A checkpoint of the anchor, and the note that says so."""
+
+    head: Checkpoint
+    note: str
 
 
 class _Ahead(Generic[T]):

@@ -88,8 +88,10 @@ def _write(folder: Path, log: Log, period: Period, wanted: Wanted, progress: Pro
         (folder / name).mkdir()
     hashes = log.leaf_hashes(period.end)
     _start(folder / "log" / "start.json", period, hashes)
-    _publications(folder / "policy", log, period, hashes)
-    del hashes
+    tree = Subtrees(hashes)
+    _publications(folder / "policy", log, period, tree)
+    _keys(folder / "log" / "keys.jsonl", log, period, tree)
+    del hashes, tree
     with (folder / "log" / "checkpoints.txt").open("w") as file:
         file.writelines(f"{row.note}\n" for row in log.checkpoints(period))
     written = _Writer(folder, log, wanted)
@@ -175,9 +177,16 @@ def _start(path: Path, period: Period, hashes: list[bytes]) -> None:
     _json(path, {"size": period.start, "hashes": [stored[at : at + 32].hex() for at in range(0, len(stored), 32)]})
 
 
-def _publications(folder: Path, log: Log, period: Period, hashes: list[bytes]) -> None:
+def _keys(path: Path, log: Log, period: Period, tree: Subtrees) -> None:
+    """Every entry that signed a key in, or retired one, up to the end, with the proof that it is in the log."""
+    with path.open("w", encoding="utf-8") as file:
+        for index, data in log.key_changes(period.end):
+            proof = [one.hex() for one in tree.inclusion_proof(index)]
+            _line(file, {"i": index, "size": period.end, "proof": proof, "leaf": data.decode()})
+
+
+def _publications(folder: Path, log: Log, period: Period, tree: Subtrees) -> None:
     """Every policy published up to the end, each with the proof that its publication is in the log."""
-    tree = Subtrees(hashes)
     with (folder / "publications.jsonl").open("w", encoding="utf-8") as file:
         for index, data in log.publications(period.end):
             leaf = decode(data)

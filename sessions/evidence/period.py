@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from sessions import guards, store
+from sessions.keychain import KINDS
 from sessions.leaf import decode
 from sessions.ledger import Ledger
 from sessions.rows import CheckpointRow, PayloadRow
@@ -36,6 +37,10 @@ _AROUND: Final = (
 _PUBLISHED: Final = (
     f"SELECT i.log_index, e.leaf FROM {guards.LOG_INDEX} i JOIN {guards.ENTRY} e ON e.id = i.entry_id "  # noqa: S608 - names of ours only
     "WHERE e.kind = 'policy.published' AND i.log_index < %s ORDER BY i.log_index"
+)
+_KEYS: Final = (
+    f"SELECT i.log_index, e.leaf FROM {guards.LOG_INDEX} i JOIN {guards.ENTRY} e ON e.id = i.entry_id "  # noqa: S608 - names of ours only
+    "WHERE e.kind IN (%s, %s) AND i.log_index < %s ORDER BY i.log_index"
 )
 _UNPLACED: Final = (
     f"SELECT COUNT(*) FROM {guards.ENTRY} e WHERE e.ts >= %s AND e.ts < %s AND NOT EXISTS "  # noqa: S608 - names of ours only
@@ -107,6 +112,11 @@ class Log:
     def publications(self, end: int) -> Iterator[tuple[int, bytes]]:
         """Yield log index and leaf of each publication of a policy below a log index."""
         for row in self._all(_PUBLISHED, end):
+            yield row[0], bytes(row[1])
+
+    def key_changes(self, end: int) -> Iterator[tuple[int, bytes]]:
+        """Yield log index and leaf of each entry below a log index that signs a key in, or retires one."""
+        for row in self._all(_KEYS, *KINDS, end):
             yield row[0], bytes(row[1])
 
     def caller_of(self, session: str) -> tuple[str, bytes] | None:

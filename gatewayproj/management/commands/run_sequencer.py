@@ -13,7 +13,6 @@ from django.db import DatabaseError, connection
 from gatewayproj import soundness
 from sessions import installation, logkey
 from sessions.anchors import AnchorBroken
-from sessions.sequencer import Sequencer
 
 log = logging.getLogger("holdgate.process")
 
@@ -33,7 +32,7 @@ class Command(BaseCommand):
                 raise soundness.Refused("a sequencer of its own needs PostgreSQL; on SQLite `rungateway` has one")
             soundness.require(soundness.durability())
             soundness.require(soundness.set_back_database())
-            sequencer = Sequencer(installation.signer(), [installation.anchor()])
+            sequencer = installation.sequencer()
         except (soundness.Refused, logkey.KeyUnusable, AnchorBroken, DatabaseError) as error:
             raise CommandError(str(error)) from error
         connection.close()

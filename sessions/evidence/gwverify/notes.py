@@ -5,8 +5,12 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Iterator
+from typing import Any, Final
 
 from sessions.evidence.gwverify.ed25519 import signature_holds
+
+ROTATED: Final = "log.key_rotated"
+RETIRED: Final = "log.key_retired"
 
 
 class CannotCheck(Exception):
@@ -40,6 +44,46 @@ class Key:
                 holds = trust or signature_holds(self.public, (text + "\n").encode(), material[4:])
                 return text.split("\n") if holds else None
         return None
+
+
+class Keys:
+    """The keys that sign a log: the one that the auditor trusts, and those that its entries signed in after it."""
+
+    def __init__(self, first: Key) -> None:
+        self.name = first.name
+        self._keys = [first]
+        self._retired: dict[bytes, int] = {}
+
+    def learn(self, index: int, kind: str, facts: dict[str, Any]) -> bool:
+        """Take an entry that signs a key in or retires one; say whether a key in force signed what it says."""
+        key = Key(facts["key"])
+        lines = [f"{self.name}/{kind}", facts["key"]]
+        signers = [one for one in self._keys if one.id not in self._retired and (kind == ROTATED or one.id != key.id)]
+        if key.name != self.name or not any(one.signed(facts["note"]) == lines for one in signers):
+            return False
+        if kind == ROTATED and key.id not in {one.id for one in self._keys}:
+            self._keys.append(key)
+        elif kind == RETIRED:
+            self._retired.setdefault(key.id, index)
+        return True
+
+    def signed(self, note: str, *, trust: bool = False) -> list[str] | None:
+        """Return the lines of a note that a key signed which was in force; see `Key.signed`.
+
+        A checkpoint is of its size; anything else wants a key that has not retired.
+        """
+        size = _size(note)
+        for key in self._keys:
+            retired = self._retired.get(key.id)
+            in_force = retired is None or (size is not None and size <= retired)
+            if in_force and (lines := key.signed(note, trust=trust)) is not None:
+                return lines
+        return None
+
+
+def _size(note: str) -> int | None:
+    lines = note.partition("\n\n")[0].split("\n")
+    return int(lines[1]) if len(lines) == 3 and lines[1].isascii() and lines[1].isdigit() else None
 
 
 def head_of(lines: list[str] | None, name: str) -> tuple[int, bytes] | None:

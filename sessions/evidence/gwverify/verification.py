@@ -11,11 +11,11 @@ import zipfile
 from collections.abc import Iterator
 from typing import Any, Final
 
-from sessions.evidence.gwverify.notes import CannotCheck, Key, head_of, notes_in
+from sessions.evidence.gwverify.notes import RETIRED, ROTATED, CannotCheck, Key, Keys, head_of, notes_in
 from sessions.evidence.gwverify.populations import CALL_KINDS, POPULATIONS, population_of
 from sessions.tree import Frontier, ProofInvalid, verify_inclusion
 
-MANIFEST, NOTE = "MANIFEST.json", "MANIFEST.note"
+MANIFEST, NOTE, KEYS = "MANIFEST.json", "MANIFEST.note", "log/keys.jsonl"
 FORMAT: Final = "holdgate-evidence-v1"
 _COMMITMENT_TAG: Final = b"holdgate-payload-v1\x00"
 
@@ -31,7 +31,8 @@ class Verification:
     def __init__(self, bundle: zipfile.ZipFile, key: Key, anchor: str = "", *, deep: bool = False) -> None:
         self.entries = self.checkpoints = 0
         self.head = ""
-        self._zip, self._key, self._anchor, self._deep = bundle, key, anchor, deep
+        self._zip, self._key, self._anchor, self._deep = bundle, Keys(key), anchor, deep
+        self._changes: list[dict[str, Any]] = []  # entries that signed keys in, or retired them
         self._manifest: dict[str, Any] = {}
         self._rows: dict[str, dict[int, str]] = {}  # population -> log index -> leaf hash, of the period
         self._calls: set[str] = set()
@@ -45,6 +46,7 @@ class Verification:
     def findings(self) -> Iterator[str]:
         """Check everything that can be checked and yield each finding as a line."""
         broken = False
+        yield from self._learn_keys()
         for finding in self._files():
             broken = True
             yield finding
@@ -55,8 +57,33 @@ class Verification:
             yield from self._payloads()
             yield from self._populations()
             yield from self._policies()
+            yield from self._proved(self._changes, "log/keys.jsonl")
         except (KeyError, TypeError, ValueError, AttributeError, csv.Error) as error:
             yield f"malformed: the bundle does not have the form of {FORMAT} ({type(error).__name__}: {error})"
+
+    def _learn_keys(self) -> Iterator[str]:
+        """Find out which keys sign, before any signature is looked at: each says itself who signed it in."""
+        if KEYS not in self._zip.namelist():
+            return
+        try:
+            for one in self._lines(KEYS):
+                leaf = json.loads(one["leaf"])
+                self._changes.append(one)
+                if not self._key.learn(one["i"], leaf["kind"], leaf["facts"]):
+                    yield f"inserted: {KEYS}: no key of the log signed what log index {one['i']} says of one"
+        except (KeyError, TypeError, ValueError, AttributeError, CannotCheck) as error:
+            yield f"malformed: {KEYS} ({type(error).__name__}: {error})"
+
+    def _proved(self, lines: list[dict[str, Any]], name: str) -> Iterator[str]:
+        """Each line has the leaf of an entry, and the proof that it is in the log of this bundle."""
+        for one in lines:
+            proof = [bytes.fromhex(sibling) for sibling in one["proof"]]
+            try:
+                verify_inclusion(
+                    _leaf_hash(one["leaf"].encode()), one["i"], one["size"], proof, bytes.fromhex(self.head)
+                )
+            except ProofInvalid:
+                yield f"altered: {name}: log index {one['i']} is no such entry of this log"
 
     def _files(self) -> Iterator[str]:
         names = self._zip.namelist()
@@ -150,6 +177,8 @@ class Verification:
             self._wanted[one["c"]] = (one["len"], f"{where} payload {name}")
         if leaf["kind"] == "payload.erased":
             self._erased.update(leaf["facts"]["commitments"])
+        if leaf["kind"] in (ROTATED, RETIRED) and not any(one["i"] == index for one in self._changes):
+            yield f"deleted: {KEYS}: it lacks what {where} says of a key"
         yield from self._decision(where, leaf)
 
     def _decision(self, where: str, leaf: dict[str, Any]) -> Iterator[str]:
