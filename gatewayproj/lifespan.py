@@ -26,7 +26,7 @@ from gatewayproj.alone import Alone, Presence
 from gatewayproj.env import settings_digest
 from gatewayproj.stopping import StopSignals
 from gatewayproj.wiring import close_key_sets
-from proxy import buckets, legacy
+from proxy import buckets, legacy, task_owners
 from proxy.between import mailbox
 from proxy.counts import FLUSH_SECONDS
 from sessions import heartbeat, installation
@@ -195,6 +195,7 @@ async def _clean() -> None:
     """Forget sessions of a week ago, keys and link codes of yesterday, and messages that went out long ago."""
     await in_database(legacy.forget_old)
     await in_database(mailbox.forget_old)
+    await in_database(task_owners.forget_old)
     await in_database(buckets.forget_old)
     await in_database(keyed.forget_old)
     await in_database(deliveries.forget_old)

@@ -45,7 +45,7 @@ ENDS: Final = {
 }
 SAYING: Final = frozenset({"call.result", "call.message"})  # of the server; others tell of requests
 FAULTS: Final = frozenset({"call.failed", "call.unknown"})
-METHODS: Final = frozenset({"tools/call", "resources/read", "prompts/get", "completion/complete"})
+METHODS: Final = frozenset({"tools/call", "resources/read", "prompts/get", "completion/complete", "tasks/update"})
 DECIDED: Final = frozenset(
     {"approved", "denied", "cancelled", "expired", "lapsed", "superseded", "revoked", "resolved"}
 )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from approvals.verdicts import Call
 from masking.seams import Waiting
+from proxy.mcp import ADDED
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from sessions.events import Event, Payload
 
 # Methods that can carry an effect or data: the policy judges each of them. Lists and notifications are filtered.
-GOVERNED = frozenset({"tools/call", "resources/read", "prompts/get", "completion/complete"})
+GOVERNED = frozenset({"tools/call", "resources/read", "prompts/get", "completion/complete", "tasks/update"})
 # So are answers to these requests of a server: they are data that flows to it.
 GOVERNED_ANSWERS = frozenset({"sampling/createMessage", "elicitation/create"})
 
@@ -136,6 +137,8 @@ class Exchange:
     @property
     def is_governed(self) -> bool:
         """Say whether the policy judges this message one by one."""
+        if self.message.method in ADDED and self.message.era == "legacy":
+            return False
         return self.message.method in (GOVERNED_ANSWERS if self.message.kind == "response" else GOVERNED)
 
     @property

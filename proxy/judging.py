@@ -18,7 +18,7 @@ from proxy import replies
 from proxy.envelope import INVALID_PARAMS, METHOD_NOT_FOUND
 from proxy.faults import record_unavailable
 from proxy.large import LARGE, apart
-from proxy.mcp import DROPPED
+from proxy.mcp import ADDED, DROPPED
 from proxy.pipeline import Moved, Reply, Settled
 from proxy.recording import decision, entry, request_payloads, rules_read, unspoken
 from proxy.refusals import REASONS, Refusal
@@ -56,6 +56,7 @@ KNOWN_METHODS = frozenset(
         "tasks/get",
         "tasks/result",
         "tasks/cancel",
+        "tasks/list",
         "notifications/initialized",
         "notifications/cancelled",
         "notifications/progress",
@@ -63,9 +64,6 @@ KNOWN_METHODS = frozenset(
         "notifications/tasks/status",
     }
 )
-# Never passed on, whatever the mode. To the upstream all callers are one, so it would list the tasks of all of them;
-# and what a task is told later are arguments that nobody judged.
-CLOSED_METHODS = frozenset({"tasks/list", "tasks/update"})
 # SQL is parsed at half a megabyte a second: from so many bytes on beside the event loop.
 LARGE_SQL = 2048
 NO_ACCESS = Block(message="There is no such connection, or you may not use it.", reason="forbidden", by="connection")
@@ -152,10 +150,8 @@ class Judging:
         if exchange.message.kind in {"response", "stream"}:
             return Allow()
         method = exchange.message.method
-        if method in DROPPED and exchange.message.era == "modern":
+        if method in (DROPPED if exchange.message.era == "modern" else ADDED):
             return Block(message="The method is unknown here.", by="default")
-        if method in CLOSED_METHODS:
-            return Block(message="The method is closed on this gateway.", by="default")
         if method in KNOWN_METHODS or exchange.connection.observing(time.time()):
             return Allow()
         return Block(message="The method is unknown here.", by="default")

@@ -37,6 +37,20 @@ class LegacySession(models.Model):
         return f"session on {self.connection}"
 
 
+class OwnTask(models.Model):
+    """For which caller a server made a task: to the server all callers are one."""
+
+    digest = models.CharField(primary_key=True, max_length=64, help_text="Keyed digest of connection and id.")
+    caller = models.CharField(max_length=64, help_text="Keyed digest of the caller whose it is.")
+    created_at = models.DateTimeField()
+
+    class Meta:
+        indexes = [models.Index(fields=["created_at"], name="own_task_age")]
+
+    def __str__(self) -> str:
+        return f"task {self.digest[:8]}"
+
+
 class ParkedMessage(models.Model):
     """A message that waits for the next request of a caller: see `proxy.between.mailbox`."""
 

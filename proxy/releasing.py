@@ -25,6 +25,7 @@ from proxy.judging import is_known
 from proxy.large import masked_apart
 from proxy.pipeline import Pulse, Reply
 from proxy.recording import approval_meta, decision, entry, outlet_of
+from proxy.task_owners import TaskOwners
 from sessions.journal import RecordUnavailable, RevisionMoved
 
 if TYPE_CHECKING:
@@ -64,6 +65,7 @@ class Releasing:
         self._forwarding = forwarding
         self._catalogue = catalogue
         self._server_requests = server_requests
+        self._tasks = TaskOwners()
         self._judging = judging
 
     async def release(self, exchange: Exchange, permit: Permit, group: Sequence[bytes]) -> Sequence[Reply | Pulse]:
@@ -90,6 +92,7 @@ class Releasing:
     async def _release(self, exchange: Exchange, permit: Permit, group: Sequence[bytes]) -> Sequence[Reply]:
         """Mask, record and return a group; when the policy moved meanwhile, mask it again by the new one."""
         heard, answer, asked = self._sorted(exchange, group)
+        answer = answer if answer is None else await self._tasks.settled(exchange, answer)
         waited = len(exchange.notes)
         # A server waits for what it asks, and a stream that stands or is silent has no end: there nothing is kept back.
         ends = answer is not None or bool(asked) or exchange.is_standing or not group
@@ -145,6 +148,7 @@ class Releasing:
             elif kind is Kind.NOTIFICATION:
                 if content["method"] == "notifications/tools/list_changed":
                     self._catalogue.forget(exchange.connection_name)
+                message, content = rounds.unasked(exchange, content, message)
                 notes.append((message, content))
         return notes, None, asked
 

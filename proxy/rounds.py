@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import orjson
+
 from masking import documents
 from proxy import handles
 from proxy.envelope import bad_params
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from proxy.mcp import Message
 
 STATE, ASKED = "requestState", "inputRequests"
+TASK_NOTE = "notifications/tasks"
 
 
 def opened(message: Message, holder: str) -> Message | Rejection:
@@ -48,6 +51,21 @@ def sealed(exchange: Exchange, content: dict[str, Any], answer: bytes) -> bytes:
     holder = _holder(exchange.message, handles.holder_of(exchange))
     whole["result"][STATE] = handles.give("state", whole["result"][STATE], holder)
     return documents.write(whole)
+
+
+def unasked(exchange: Exchange, note: dict[str, Any], message: bytes) -> tuple[bytes, dict[str, Any]]:
+    """Return a notification without questions that are closed: of a task, which may say what it waits for."""
+    params = note.get("params")
+    if note.get("method") != TASK_NOTE or not isinstance(params, dict) or ASKED not in params:
+        return message, note
+    try:
+        _check_questions(exchange, params[ASKED])
+    except NotAllowedToAsk:
+        whole, _ = documents.read(message.decode("utf-8"))
+        del whole["params"][ASKED]
+        message = documents.write(whole)
+        return message, orjson.loads(message)
+    return message, note
 
 
 def _check_questions(exchange: Exchange, asked: Any) -> None:

@@ -16,7 +16,7 @@ from proxy.envelope import INVALID_PARAMS, Rejection
 from proxy.headers import encode_mirrored
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
     from proxy.exchange import Exchange
     from proxy.headers import RawHeaders
@@ -24,17 +24,20 @@ if TYPE_CHECKING:
 
 ID = "taskId"
 RELATED = "io.modelcontextprotocol/related-task"
-_ABOUT_ONE = frozenset({"tasks/get", "tasks/result", "tasks/cancel"})
+LISTING, CURSOR, NEXT = "tasks/list", "cursor", "nextCursor"
+_ABOUT_ONE = frozenset({"tasks/get", "tasks/result", "tasks/cancel", "tasks/update"})
 _STATUS = frozenset({"notifications/tasks/status", "notifications/tasks"})
 
 
 def names_task(message: Message) -> bool:
-    """Say whether a message is about one task, by its id. Those that are closed need not name one that exists."""
+    """Say whether a message is about one task, by its id."""
     return message.method in _ABOUT_ONE and message.name is not None
 
 
 def opened(message: Message, holder: str) -> Message | Rejection:
     """Return a message about a task with the server's own id in place of the handle that its caller brought."""
+    if message.method == LISTING and message.params.get(CURSOR) is not None:
+        return _page_opened(message, holder)
     if not names_task(message):
         return message
     held = handles.take("task", message.name, holder)
@@ -50,12 +53,52 @@ def opened(message: Message, holder: str) -> Message | Rejection:
     return replace(message, name=task, params=params, arguments=arguments, raw=documents.write(content), tool=tool)
 
 
+def _page_opened(message: Message, holder: str) -> Message | Rejection:
+    cursor = handles.take("cursor", message.params[CURSOR], holder)
+    if cursor is None:
+        return Rejection(status=200, code=INVALID_PARAMS, message="There is no such page.", id=message.id)
+    content, _ = documents.read(message.raw.decode("utf-8"))
+    content["params"][CURSOR] = cursor
+    return replace(message, params={**message.params, CURSOR: cursor}, raw=documents.write(content))
+
+
 def mirrored(headers: RawHeaders, message: Message) -> RawHeaders:
     """Return the header fields of a caller with the server's own id where they name its task."""
     if not names_task(message):
         return headers
     value = encode_mirrored(message.name or "").encode()
     return [(name, value if name.lower() == b"mcp-name" else given) for name, given in headers]
+
+
+def begun(exchange: Exchange, content: dict[str, Any]) -> str | None:
+    """Return the server's id of the task that an answer begins, of which the caller was given the handle."""
+    result = content.get("result")
+    if not isinstance(result, dict) or names_task(exchange.message):
+        return None
+    task = result if result.get("resultType") == "task" else result.get("task")
+    handle = task.get(ID) if isinstance(task, dict) else None
+    return handles.take("task", handle, handles.holder(exchange.actor, exchange.connection_name, None))
+
+
+def listed(content: dict[str, Any]) -> list[str]:
+    """Return the ids that an answer of `tasks/list` lists."""
+    result = content.get("result")
+    tasks = result.get("tasks") if isinstance(result, dict) else None
+    return [one[ID] for one in tasks if isinstance(one, dict) and isinstance(one.get(ID), str)] if tasks else []
+
+
+def own_list(exchange: Exchange, content: dict[str, Any], own: Collection[str]) -> bytes:
+    """Return a list of tasks with the caller's own alone, ids and cursor as handles."""
+    result = content.get("result")
+    if not isinstance(result, dict):
+        return documents.write(content)
+    of = handles.holder(exchange.actor, exchange.connection_name, None)
+    tasks = result.get("tasks")
+    mine = [one for one in tasks if isinstance(one, dict) and one.get(ID) in own] if isinstance(tasks, list) else []
+    kept = {**result, "tasks": [{**one, ID: handles.give("task", one[ID], of)} for one in mine]}
+    if kept.get(NEXT) is not None:
+        kept[NEXT] = handles.give("cursor", kept[NEXT], of)
+    return documents.write({**content, "result": kept})
 
 
 def sealed(exchange: Exchange, content: dict[str, Any], message: bytes) -> bytes:

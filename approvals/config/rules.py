@@ -34,6 +34,7 @@ METHODS = (
     "resources/read",
     "prompts/get",
     "completion/complete",
+    "tasks/update",
     "sampling/createMessage",
     "elicitation/create",
 )

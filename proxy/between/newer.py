@@ -41,7 +41,7 @@ SESSION_GONE, SERVER_ERROR = 404, 500
 MOST_PARKED = 10_000
 ONLY = "1"  # the key of the one question in a round
 # What the newer era does not have, or has as an extension that is not translated.
-CLOSED_HERE = frozenset({"initialize", "logging/setLevel", "tasks/get", "tasks/cancel", "tasks/result"})
+CLOSED_HERE = frozenset({"initialize", "logging/setLevel", "tasks/get", "tasks/cancel", "tasks/result", "tasks/update"})
 # Notifications that come on streams which were asked for, or belong to what is not translated.
 _PROGRESS, _LOG = "notifications/progress", "notifications/message"
 

@@ -41,7 +41,7 @@ CACHED = 1000
 # two eras have in ways of their own.
 CLOSED_HERE = frozenset(
     {"logging/setLevel", "resources/subscribe", "resources/unsubscribe", "tasks/get", "tasks/cancel", "tasks/result"}
-    | {"subscriptions/listen", "server/discover"}
+    | {"subscriptions/listen", "server/discover", "tasks/list"}
 )
 _LISTENED = {"tools": "toolsListChanged", "prompts": "promptsListChanged", "resources": "resourcesListChanged"}
 _CANCELLED = "notifications/cancelled"
