@@ -250,7 +250,8 @@ def _message(value: Any, raw: bytes, fields: Headers) -> Message | Rejection:
     if isinstance(version, Rejection):
         return version
     modern = version in MODERN
-    member = None if modern and read.method in DROPPED else NAME_MEMBER.get(read.method)
+    is_unknown = read.method in (DROPPED if modern else ADDED)
+    member = None if is_unknown else NAME_MEMBER.get(read.method)
     if "\0" in read.method or "\0" in str(_name(read, member)):
         return invalid("A method or name holds the character U+0000.", read.id)  # which the record cannot hold
     if rejection := _check_mirrors(read, version, fields) or _check_parameters(read, member):
