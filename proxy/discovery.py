@@ -72,7 +72,9 @@ class Discovery:
         changed = (self._changed or frozenset()) | self._catalogue.changed()
         asked = frozenset(connections) if self._changed is None else changed
         period = timedelta(seconds=settings.CATALOGUE_SECONDS)
-        claimed = await in_database(partial(watching.claim, places, period, asked))
+        # To look at a server over stdio is to start it, and while none is started its tools do not change.
+        started = frozenset(name for name, one in connections.items() if one.transport == "stdio")
+        claimed = await in_database(partial(watching.claim, places, period, asked, seldom=started))
         # What was looked at too lately is looked at later.
         self._changed = changed.difference(claimed) & connections.keys()
         for name in claimed:
@@ -161,8 +163,8 @@ class Discovery:
 
 
 def can_look(connection: Connection) -> bool:
-    """Say whether the gateway looks at a connection's tools by itself: they are pinned, and it reaches the server."""
-    return connection.pin_tools and connection.transport == "http"
+    """Say whether the gateway looks at a connection's tools by itself: where they are pinned."""
+    return connection.pin_tools
 
 
 def _exchange(era: Era, name: str, connection: Connection, snapshot: Snapshot) -> Exchange:

@@ -110,7 +110,7 @@ class Shelf:
     @property
     def looks(self) -> bool:
         """Whether the gateway looks at its tools without a caller."""
-        return bool(settings.CATALOGUE_SECONDS) and self.connection.pin_tools and self.connection.transport == "http"
+        return bool(settings.CATALOGUE_SECONDS) and self.connection.pin_tools
 
     @property
     def shown(self) -> list[ToolCard]:

@@ -20,22 +20,30 @@ if TYPE_CHECKING:
 SHORTEST = timedelta(seconds=10)
 AFTER_FAILURE = timedelta(seconds=60)
 LONGEST_REASON = 300
+_OF_HTTP = {"transport", "protocol", "url", "credential", "pin_tools", "tls", "proxy"}
+_OF_STDIO = {"transport", "protocol", "command", "environment", "cwd", "pin_tools"}
 
 
 def place_of(connection: Connection) -> str:
     """Return the digest of where and as whom the tools are looked at; another one is a reason to look."""
     return fingerprint(
         connection.model_dump(
-            mode="json", include={"transport", "url", "credential", "pin_tools", "tls", "proxy"}, exclude_none=True
+            mode="json", include=_OF_STDIO if connection.transport == "stdio" else _OF_HTTP, exclude_none=True
         )
     )
 
 
-def claim(places: Mapping[str, str], period: timedelta, asked: frozenset[str] = frozenset()) -> list[str]:
+def claim(
+    places: Mapping[str, str],
+    period: timedelta,
+    asked: frozenset[str] = frozenset(),
+    *,
+    seldom: frozenset[str] = frozenset(),
+) -> list[str]:
     """Return the connections (name to place) that this process is to look at now; no other one does meanwhile.
 
     Due is what is new or moved, what an admin or a server `asked` for, what failed a while ago, and what was last
-    looked at a `period` ago.
+    looked at a `period` ago. The last is no reason for those that are to be looked at `seldom`.
     """
     if not places:
         return []
@@ -45,19 +53,20 @@ def claim(places: Mapping[str, str], period: timedelta, asked: frozenset[str] = 
         PinnedConnection.objects.bulk_create(new, ignore_conflicts=True)
         known = PinnedConnection.objects.in_bulk(list(places))
     now = database_now()
-    due = [row for name, row in known.items() if _is_due(row, places[name], period, now, is_asked=name in asked)]
+    due = [
+        row
+        for name, row in known.items()
+        if _is_due(row, places[name], None if name in seldom else period, now, is_asked=name in asked)
+    ]
     return [row.name for row in due if _taken(row, places[row.name], now)]
 
 
-def _is_due(row: PinnedConnection, place: str, period: timedelta, now: datetime, *, is_asked: bool) -> bool:
+def _is_due(row: PinnedConnection, place: str, period: timedelta | None, now: datetime, *, is_asked: bool) -> bool:
     if row.tried_at is None or row.looked_for != place:
         return True
-    pause = period
-    if row.look_failed:
-        pause = min(period, AFTER_FAILURE)
-    if row.is_due or is_asked:
-        pause = min(period, SHORTEST)
-    return now - row.tried_at >= pause
+    reasons = [(period, True), (AFTER_FAILURE, bool(row.look_failed)), (SHORTEST, row.is_due or is_asked)]
+    pauses = [pause for pause, holds in reasons if holds and pause is not None]
+    return bool(pauses) and now - row.tried_at >= min(pauses)
 
 
 def _taken(row: PinnedConnection, place: str, now: datetime) -> bool:

@@ -39,9 +39,13 @@ class Door:
 
 
 def fields(caller: Caller, revision: int) -> tuple[tuple[str, str], ...]:
-    """Return what the runner is told of a request: for whom, in which run, and by which policy it was judged."""
+    """Return what the runner is told of a request: for whom, in which run, and by which policy it was judged.
+
+    Behind a request of the gateway's own is nobody; a server is started for that only where there is room.
+    """
     run = keys.keyed_digest("stdio run", *(f"{key}={value}" for key, value in caller.run)) if caller.run else ""
-    return (*owner(keys.actor(caller.key)), (RUN, run), (REVISION, str(revision)))
+    actor = keys.actor(caller.key) if caller.iss else ""
+    return (*owner(actor), (RUN, run), (REVISION, str(revision)))
 
 
 def owner(actor: str) -> tuple[tuple[str, str], ...]:

@@ -36,10 +36,13 @@ MOST_SESSIONS = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """Who a server is for: a caller, in one of its runs. Both are pseudonyms."""
+    """Who a server is for: a caller, in one of its runs. Both are pseudonyms; the gateway itself has none."""
 
     actor: str
     run: str = ""
+
+
+GATEWAY = Owner("")
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +119,7 @@ class Pool:
     async def _start(self, launch: Start, owner: Owner | None, *, is_common: bool) -> Conversation:
         name = launch.connection
         self._check_trouble(name)
-        await self._make_room(launch)
+        await self._make_room(launch, for_gateway=owner == GATEWAY)
         try:
             child = await self._child(launch)
         except Fault:
@@ -136,12 +139,17 @@ class Pool:
             return await Remote.start(launch, self._upstream)
         return await Child.start(launch, partial(self._complain, launch.connection))
 
-    async def _make_room(self, launch: Start) -> None:
-        """See that there may be one more, and count it as starting. Raises UpstreamUnavailable."""
+    async def _make_room(self, launch: Start, *, for_gateway: bool) -> None:
+        """See that there may be one more, and count it as starting. Raises UpstreamUnavailable.
+
+        The gateway's own server takes nobody's place, and gives its own to whoever comes.
+        """
         name, most = launch.connection, launch.limits.children
         async with self._turns[(name, "", "")]:
             while len(mine := self._of(name)) + self._starting[name] >= most:
-                victim = next((one for one in mine if one.is_over), None) or self._idle(mine)
+                victim = next((one for one in mine if one.is_over), None)
+                if victim is None and not for_gateway:
+                    victim = next((one for one in mine if self._alive[one] == GATEWAY), None) or self._idle(mine)
                 if victim is None:
                     raise UpstreamUnavailable(f"All {most} servers of this connection are in use.")
                 await victim.end()

@@ -43,6 +43,22 @@ def test_a_connection_that_leads_elsewhere_is_looked_at_at_once(house: Runtime) 
     assert claim({"one": "there", "two": "here"}) == ["one"]
 
 
+def test_what_is_looked_at_seldom_is_not_looked_at_because_time_passed(house: Runtime) -> None:
+    def seldom(places: dict[str, str] | None = None, asked: frozenset[str] = frozenset()) -> list[str]:
+        return sorted(watching.claim(places or PLACES, HOUR, asked, seldom=frozenset({"one"})))
+
+    assert seldom() == ["one", "two"]
+    pass_time(days=9)
+    assert seldom() == ["two"]
+    assert seldom({"one": "there", "two": "here"}) == ["one"]
+    pass_time(minutes=2)
+    assert seldom({"one": "there", "two": "here"}) == []
+    assert seldom({"one": "there", "two": "here"}, frozenset({"one"})) == ["one"]
+    watching.looked("one", "It is down.")
+    pass_time(minutes=2)
+    assert seldom({"one": "there", "two": "here"}) == ["one"]
+
+
 def test_what_failed_is_tried_again_sooner_and_says_why_until_it_works(house: Runtime) -> None:
     claim()
     watching.looked("one", "It is down. " * 100)

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shlex
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from tests.blocks import spelled_out
 from tests.issuer import FakeIssuer
 from tests.people import CONNECTION, DAVE, config_yaml
+from tests.running_stdio import COMMANDS
+from tests.running_stdio import connection as over_stdio
 from tests.upstream import running
 from tests.world import World, marker, until, world
 
@@ -107,3 +112,29 @@ def test_a_server_that_is_down_or_refuses_is_said_to_and_its_connection_can_be_p
     assert set(states(here, "paged").values()) == {"accepted"}, "nothing is gone because the server would not say"
     refusing.refuses_lists = False
     here.assert_history()
+
+
+def _is_listed(here: World, name: str) -> bool:
+    return "echo" in states(here, name)
+
+
+def test_servers_over_stdio_are_looked_at_too_once_and_left_running_nowhere(tmp_path: Path, issuer: FakeIssuer) -> None:
+    access = [{"groups": ["corp/engineering"], "tools": ["*"]}]
+    servers = {"tools": over_stdio(access=access), "shared": over_stdio(access=access, shared=True)}
+    servers["broken"] = over_stdio("exits", access=access)
+    text = config_yaml(issuer.url, "", **spelled_out(connections=servers, rules=[]))
+    env = {"HOLDGATE_CATALOGUE_SECONDS": "1", "HOLDGATE_STDIO_COMMANDS": shlex.join(COMMANDS[0])}
+    with world(tmp_path, issuer, {}, text, **env) as here:
+        here.start()
+        for name in ("tools", "shared"):
+            until(partial(_is_listed, here, name), f"the tools of {name}")
+            assert set(states(here, name).values()) == {"accepted"}
+        until(lambda: shelf(here, "broken")["look_failed"], "the failure to be shown")
+        looked = shelf(here, "tools")["looked_at"]
+        ended = [line for line in here.gateway.log if "tools: a server ended" in line]
+        assert len(ended) == 1, "its session was ended, and its server with it"
+
+        assert here.api(DAVE, "POST", "connections/tools/look/").status_code == 202
+        until(lambda: shelf(here, "tools")["looked_at"] != looked, "the look that was asked for")
+        assert here.caller(DAVE, "tools").call("echo", {"text": "hello"}).said == "hello"
+        here.assert_history()

@@ -109,6 +109,23 @@ def test_one_more_than_there_may_be_takes_the_place_of_an_idle_one() -> None:
     within(work)
 
 
+def test_the_gateways_own_look_takes_nobodys_place_and_gives_up_its_own() -> None:
+    async def work() -> None:
+        async with runner(tools=connection(limits={"children": 1})) as client:
+            dave = await client.begin("tools")
+            await asyncio.sleep(1.1)
+            assert "All 1 servers" in (await refused(client.begin("tools", owner="")))[2]
+            assert (await client.call("tools", "echo", session=dave)).status == 200
+            await client.leave("tools", dave)
+            await until(lambda: not len(client.pool))
+            await client.begin("tools", owner="")
+            again = await client.begin("tools")
+            assert (await client.call("tools", "echo", session=again)).status == 200
+            assert len(client.pool) == 1
+
+    within(work)
+
+
 def test_the_runner_answers_nobody_without_its_token() -> None:
     async def work() -> None:
         async with runner(tools=connection()) as client:
