@@ -29,6 +29,7 @@ from gatewayproj.wiring import close_key_sets
 from proxy import buckets, legacy, task_owners
 from proxy.between import mailbox
 from proxy.counts import FLUSH_SECONDS
+from proxy.oauth import stored
 from sessions import heartbeat, installation
 from sessions.events import Event
 from sessions.sequencer import Sequencer
@@ -197,6 +198,7 @@ async def _clean() -> None:
     await in_database(mailbox.forget_old)
     await in_database(task_owners.forget_old)
     await in_database(buckets.forget_old)
+    await in_database(stored.forget_old)
     await in_database(keyed.forget_old)
     await in_database(deliveries.forget_old)
     await in_database(outbox.forget_old)

@@ -25,6 +25,7 @@ from proxy.exchange import Exchange
 from proxy.faults import CallFailed
 from proxy.knobs import NO_WISHES
 from proxy.mcp import LEGACY, MODERN, Message
+from proxy.oauth.tokens import Asker
 from proxy.own_requests import nothing
 from proxy.tokens import TokenRejected
 from sessions.journal import RecordUnavailable
@@ -157,14 +158,15 @@ class Discovery:
         if exchange.session is None:
             return
         try:
-            await self._transport.end_session(exchange.connection_name, connection, exchange.actor, exchange.session)
+            asker, session = Asker(exchange.caller), exchange.session
+            await self._transport.end_session(exchange.connection_name, connection, asker, exchange.actor, session)
         except Fault as fault:
             log.info("the upstream of %s did not end a session: %s", exchange.connection_name, fault.reason)
 
 
 def can_look(connection: Connection) -> bool:
-    """Say whether the gateway looks at a connection's tools by itself: where they are pinned."""
-    return connection.pin_tools
+    """Say whether the gateway looks at a connection's tools by itself: they are pinned, and no caller is needed for it."""
+    return connection.pin_tools and not connection.is_for_callers
 
 
 def _exchange(era: Era, name: str, connection: Connection, snapshot: Snapshot) -> Exchange:

@@ -26,6 +26,7 @@ from proxy.errors import Fault
 from proxy.exchange import Exchange
 from proxy.headers import Headers, accepts
 from proxy.large import apart
+from proxy.oauth.tokens import Asker
 from proxy.protected_resource import challenge
 from proxy.refusals import Refusal
 from proxy.responder import Responder
@@ -39,7 +40,6 @@ from sessions.ids import uuid7
 if TYPE_CHECKING:
     from approvals.config.schema import Connection
     from approvals.runtime import Runtime
-    from approvals.verdicts import Caller
     from proxy.background import Background
     from proxy.counts import Counts
     from proxy.entrance import Admitted
@@ -257,7 +257,7 @@ class Gateway:
             await self._reject(connection, send, rejection)
             return
         if session and asked.verb == "DELETE":
-            await self._end_session(connection, caller, session)
+            await self._end_session(connection, guest, session)
             house = self._house
             await in_database(partial(access.end_with_session, house, caller, connection))
             await send_json(send, 204, b"")
@@ -287,15 +287,15 @@ class Gateway:
         service: Service = self._steps.resuming if made.resumes else self._steps
         await self._answer(made, service, receive, send)
 
-    async def _end_session(self, connection: str, caller: Caller, session: Session) -> None:
+    async def _end_session(self, connection: str, guest: Admitted, session: Session) -> None:
         """End a session on both sides; ours ends whatever the upstream says."""
         await self._sessions.close(session.token)
         configured = self._house.policies.current.policy.connection(connection)
-        actor = keys.actor(caller.key)
+        actor, asker = keys.actor(guest.caller.key), Asker(guest.caller, guest.token)
         await self._house.journal.append(Event(kind="session.ended", connection=connection, actor=actor))
         if configured is not None:
             try:
-                await self._transport.end_session(connection, configured, actor, session)
+                await self._transport.end_session(connection, configured, asker, actor, session)
             except Fault as fault:
                 log.info("the upstream of %s did not end a session: %s", connection, fault.reason)
 

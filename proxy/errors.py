@@ -25,25 +25,32 @@ class Fault(Exception):
     answer body.
 
     `executed` says whether the upstream ran the call, `status` is the HTTP status that the upstream sent, if
-    any, `detail` is a word for the record that says more than the reason.
+    any, `detail` is a word for the record that says more than the reason, `url` where the caller can do something.
     """
 
     reason: ClassVar[str]
     executed: Executed = "unknown"
 
     def __init__(
-        self, message: str, *, executed: Executed | None = None, status: int | None = None, detail: str = ""
+        self,
+        message: str,
+        *,
+        executed: Executed | None = None,
+        status: int | None = None,
+        detail: str = "",
+        url: str | None = None,
     ) -> None:
         super().__init__(message)
         self.message = message
         self.status = status
         self.detail = detail
+        self.url = url
         if executed is not None:
             self.executed = executed
 
     def refusal(self, *, call_id: str = "") -> Refusal:
         """Return the fault as the caller sees it."""
-        return Refusal(reason=self.reason, executed=self.executed, message=self.message, call_id=call_id)
+        return Refusal(reason=self.reason, executed=self.executed, message=self.message, call_id=call_id, url=self.url)
 
 
 class CredentialUnavailable(Fault):

@@ -65,3 +65,26 @@ class ParkedMessage(models.Model):
 
     def __str__(self) -> str:
         return f"message {self.number}"
+
+
+class TokenGrant(models.Model):
+    """What renews the tokens for one server, of the connection or of one person. `turn` is compared and set."""
+
+    place = models.CharField(primary_key=True, max_length=64, help_text="Keyed digest of server, client and holder.")
+    connection = models.CharField(max_length=63)
+    holder = models.CharField(max_length=64, blank=True, help_text="Keyed digest of the person; empty: none's.")
+    sealed = models.BinaryField(help_text="The refresh token and the newest access token, sealed.")
+    turn = models.BigIntegerField(default=0)
+    leased_until = models.DateTimeField(null=True, help_text="Until then one process alone renews it.")
+    made_at = models.DateTimeField()
+    renewed_at = models.DateTimeField()
+    ended = models.CharField(max_length=40, blank=True, help_text="Why the authorization server renews it no more.")
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["holder"], name="token_grant_holder"),
+            models.Index(fields=["renewed_at"], name="token_grant_age"),
+        ]
+
+    def __str__(self) -> str:
+        return f"grant at {self.connection}"

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Literal
 from proxy.between import translation
 from proxy.errors import CredentialUnavailable, NoStream, SessionLost
 from proxy.legacy import Session
+from proxy.oauth.tokens import Asker
 from proxy.outgoing import body_of
-from proxy.refused import UNAUTHORIZED
+from proxy.refused import UNAUTHORIZED, Whose
 from proxy.routes import Routes
 from proxy.standing import pulsed
 from proxy.stdio.door import Door, fields, owner
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 SESSION_GONE = 404
 POLLING = "2025-11-25"  # since when an event without data opens a stream that can be taken up again
 Verb = Literal["GET", "POST"]
+_WHOSE: dict[str, Whose] = {"client_credentials": "client", "refresh_token": "client", "token_exchange": "exchanged"}
 
 
 class Transport:
@@ -61,7 +63,9 @@ class Transport:
     async def note_secret(self, exchange: Exchange) -> None:
         """Learn the upstream's credential before anything is written down of the call, so that it is hidden there."""
         try:
-            exchange.secrets = await self._secrets_at_hand(exchange.connection_name, exchange.connection)
+            exchange.secrets = await self._secrets_at_hand(
+                exchange.connection_name, exchange.connection, _asker(exchange)
+            )
         except CredentialUnavailable:
             return  # said by the step that needs it
 
@@ -135,7 +139,7 @@ class Transport:
             self._forget(exchange, request)
             if fault.status != UNAUTHORIZED or request.credential is None or not request.credential.was_kept:
                 raise
-        credential = await self._credential(exchange.connection_name, exchange.connection)
+        credential = await self._credential(exchange.connection_name, exchange.connection, _asker(exchange))
         left = None if request.timeout is None else max(1.0, request.timeout - (time.monotonic() - begun))
         renewed = replace(request, credential=credential, timeout=left)
         exchange.renewed = True
@@ -155,9 +159,9 @@ class Transport:
         if configured.value is not None:
             self._credentials.forget(configured.value)
         else:
-            self._tokens.forget(exchange.connection_name, exchange.connection, sent.secret)
+            self._tokens.forget(exchange.connection_name, exchange.connection, _asker(exchange), sent.secret)
 
-    async def end_session(self, name: str, connection: Connection, actor: str, session: Session) -> None:
+    async def end_session(self, name: str, connection: Connection, asker: Asker, actor: str, session: Session) -> None:
         """Tell the upstream that a session of the legacy era is over, if it knows of sessions. Raises faults."""
         if translation.is_needed(connection, "legacy"):
             return
@@ -165,7 +169,7 @@ class Transport:
             url=self._url(name, connection),
             verb="DELETE",
             session=session.upstream,
-            credential=await self._credential(name, connection),
+            credential=await self._credential(name, connection, asker),
             fields=owner(actor) if connection.is_kept else (),
             timeout=10.0,
             route=None if connection.is_kept else await self._routes.of(connection),
@@ -183,7 +187,7 @@ class Transport:
         self, exchange: Exchange, body: bytes, request_id: Id | None, *, method: str = ""
     ) -> UpstreamRequest:
         name, connection = exchange.connection_name, exchange.connection
-        credential = await self._credential(name, connection)
+        credential = await self._credential(name, connection, _asker(exchange))
         exchange.secrets = await self._secrets(connection, credential)
         return UpstreamRequest(
             url=self._url(name, connection),
@@ -204,12 +208,12 @@ class Transport:
     def _url(self, name: str, connection: Connection) -> str:
         return self._runner.url(name) if connection.is_kept else str(connection.url)
 
-    async def _secrets_at_hand(self, name: str, connection: Connection) -> tuple[Secret, ...]:
+    async def _secrets_at_hand(self, name: str, connection: Connection, asker: Asker) -> tuple[Secret, ...]:
         """Return those of the secrets that are there already: no token is got for a call that may never be sent."""
         configured = connection.credential
         if configured is None or configured.oauth is None:
-            return await self._secrets(connection, await self._credential(name, connection))
-        token = self._tokens.peek(name, connection)
+            return await self._secrets(connection, await self._credential(name, connection, asker))
+        token = self._tokens.peek(name, connection, asker)
         return (*(() if token is None else (token,)), *await self._routes.secrets(connection))
 
     async def _secrets(self, connection: Connection, credential: Credential | None) -> tuple[Secret, ...]:
@@ -226,7 +230,7 @@ class Transport:
             return ()
         return (await self._credentials.resolve(configured.value),)
 
-    async def _credential(self, name: str, connection: Connection) -> Credential | None:
+    async def _credential(self, name: str, connection: Connection, asker: Asker) -> Credential | None:
         if connection.is_kept:
             return self._runner.credential
         configured = connection.credential
@@ -235,8 +239,9 @@ class Transport:
         header, prefix = configured.header, configured.prefix
         if configured.value is not None:
             return Credential(header=header, prefix=prefix, secret=await self._credentials.resolve(configured.value))
-        token = await self._tokens.get(name, connection)
-        return Credential(header=header, prefix=prefix, secret=token.secret, is_oauth=True, was_kept=token.was_kept)
+        token = await self._tokens.get(name, connection, asker)
+        whose = _WHOSE[configured.oauth.grant] if configured.oauth is not None else "secret"
+        return Credential(header=header, prefix=prefix, secret=token.secret, whose=whose, was_kept=token.was_kept)
 
     async def _note_session(self, exchange: Exchange, answer: Answer | Told) -> None:
         """Bind a session that the upstream opens to this caller; the caller gets a token of ours for it."""
@@ -249,6 +254,10 @@ class Transport:
             version=exchange.message.version,
         )
         exchange.reply_headers = ((b"mcp-session-id", session.token.encode()),)
+
+
+def _asker(exchange: Exchange) -> Asker:
+    return Asker(exchange.caller, exchange.token)
 
 
 def _is_resumable(exchange: Exchange) -> bool:

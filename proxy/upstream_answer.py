@@ -26,7 +26,7 @@ from proxy.errors import (
 )
 from proxy.headers import RawHeaders
 from proxy.refusals import Executed
-from proxy.refused import refused
+from proxy.refused import Whose, refused
 from proxy.routes import Route
 
 MAX_ANSWER = 32 * 1024 * 1024
@@ -46,7 +46,7 @@ class Credential:
     header: str
     secret: Secret
     prefix: str = ""
-    is_oauth: bool = False
+    whose: Whose = "secret"
     was_kept: bool = False
 
 
@@ -113,12 +113,8 @@ class Answer:
         """Decide by status and content type; read a plain body. Raises the faults that need no body."""
         if self.status in {401, 403}:
             credential = self._request.credential
-            raise refused(
-                self.status,
-                self._opened.headers.get("www-authenticate", ""),
-                has_credential=credential is not None,
-                is_oauth=credential is not None and credential.is_oauth,
-            )
+            challenge = self._opened.headers.get("www-authenticate", "")
+            raise refused(self.status, challenge, None if credential is None else credential.whose)
         if 300 <= self.status < 400:
             raise UpstreamInvalid("The upstream redirected.", executed="false", status=self.status)
         kind = self._opened.headers.get("content-type", "").partition(";")[0].strip().lower()

@@ -10,7 +10,7 @@ import base64
 import json
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -38,9 +38,11 @@ class AuthorizationServer(ThreadingHTTPServer):
         self.refresh: dict[str, str] = {}  # refresh token to its subject
         self.used: set[str] = set()
         self.rotates = True
+        self.takes_public_clients = False
         self.seconds: Any = 3600
         self.fault: tuple[int, Any] | None = None
         self.metadata: dict[str, Any] = {}
+        self.meanwhile: Callable[[], None] | None = None  # done before a token is given
         self.go = threading.Event()  # answers wait for it
         self.go.set()
         self._lock = threading.Lock()
@@ -63,6 +65,8 @@ class AuthorizationServer(ThreadingHTTPServer):
             self.ways.append(way)
             if not way:
                 return 401, {"error": "invalid_client", "error_description": "canary-description"}
+            if self.meanwhile is not None:
+                self.meanwhile()
             return self._given(form)
 
     def give(self, subject: str = "", *, refreshable: bool = False) -> dict[str, Any]:
@@ -79,7 +83,26 @@ class AuthorizationServer(ThreadingHTTPServer):
         match form.get("grant_type", [""])[0]:
             case "client_credentials":
                 return 200, self.give("client")
+            case "refresh_token":
+                return self._refreshed(form["refresh_token"][0])
+            case "urn:ietf:params:oauth:grant-type:token-exchange":
+                return self._exchanged(form)
         return 400, {"error": "unsupported_grant_type"}
+
+    def _refreshed(self, token: str) -> tuple[int, Any]:
+        if token in self.used:
+            self.refresh.clear()  # somebody has a copy: the whole family ends
+        if token not in self.refresh:
+            return 400, {"error": "invalid_grant"}
+        subject = self.refresh[token]
+        if self.rotates:
+            del self.refresh[token]
+            self.used.add(token)
+        return 200, self.give(subject, refreshable=self.rotates)
+
+    def _exchanged(self, form: Form) -> tuple[int, Any]:
+        claims = jwt.decode(form["subject_token"][0], options={"verify_signature": False})
+        return 200, {**self.give(claims["sub"]), "issued_token_type": form["requested_token_type"][0]}
 
     def _way(self, form: Form, authorization: str) -> str:
         if authorization.startswith("Basic "):
@@ -89,7 +112,9 @@ class AuthorizationServer(ThreadingHTTPServer):
             return ""
         if "client_assertion" in form:
             return self._signed(form["client_assertion"][0])
-        return "post" if form.get("client_secret") == [CLIENT_SECRET] else ""
+        if "client_secret" not in form:
+            return "public" if self.takes_public_clients else ""
+        return "post" if form["client_secret"] == [CLIENT_SECRET] else ""
 
     def _signed(self, assertion: str) -> str:
         algorithm = jwt.get_unverified_header(assertion)["alg"]

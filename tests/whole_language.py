@@ -99,6 +99,27 @@ connections:
         resource: https://mcp.partner.example
     proxy: {url: "http://proxy.internal:3128", user: holdgate, password: "file:/run/secrets/proxy"}
     default: deny
+  reports:
+    url: https://reports.example.com/mcp
+    credential:
+      oauth:
+        grant: token_exchange
+        token_endpoint: https://id.example.com/token
+        client_id: holdgate
+        private_key: file:/run/secrets/exchange.pem
+        key_id: exchange-1
+        subject_token_type: jwt
+        resource: none
+    default: deny
+  mail:
+    url: https://mail.example.com/mcp
+    credential:
+      oauth:
+        grant: refresh_token
+        issuer: https://login.mail.example
+        client_id: holdgate
+        refresh_token: file:/run/secrets/mail-refresh
+    default: deny
 channels:
   slack: {bot_token: env:SLACK_BOT_TOKEN, signing_secret: env:SLACK_SIGNING_SECRET, mode: http, team: T012AB3CD}
   email: {from: holdgate@example.com}

@@ -110,7 +110,8 @@ class Shelf:
     @property
     def looks(self) -> bool:
         """Whether the gateway looks at its tools without a caller."""
-        return bool(settings.CATALOGUE_SECONDS) and self.connection.pin_tools
+        looks = self.connection.pin_tools and not self.connection.is_for_callers
+        return bool(settings.CATALOGUE_SECONDS) and looks
 
     @property
     def shown(self) -> list[ToolCard]:

@@ -13,7 +13,7 @@ from approvals import addresses
 from approvals.config.channels import Routes
 from approvals.config.hints import HintsSet
 from approvals.config.identity import Kind
-from approvals.config.oauth import OAuth
+from approvals.config.oauth import FOR_CALLERS, OAuth
 from approvals.config.reaching import Networks, Proxy, ServerAddress, Tls
 from approvals.config.rules import AccessRequests, Approval
 from approvals.config.stdio import Command, Environment, Folder, Limits
@@ -210,6 +210,12 @@ class Connection(Strict):
     def is_kept(self) -> bool:
         """Say whether the runner keeps its servers: programs, or streams that stand for as long as a session."""
         return self.transport == "stdio" or self.protocol == "2024-11-05"
+
+    @property
+    def is_for_callers(self) -> bool:
+        """Say whether each caller comes to the server with tokens of their own, so that nobody else can ask it."""
+        oauth = self.credential.oauth if self.credential is not None else None
+        return oauth is not None and oauth.grant in FOR_CALLERS
 
     @property
     def further_secrets(self) -> tuple[str, ...]:

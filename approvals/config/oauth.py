@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ipaddress import ip_address
-from typing import Annotated, Literal, Self
+from typing import Annotated, Final, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, model_validator
@@ -12,6 +12,10 @@ from approvals.config.reaching import File, reachable
 from approvals.config.values import Line, Lines, Reference, Strict, distinct, problem
 
 NO_RESOURCE = "none"
+_USUAL_KIND: Final = "access_token"
+FOR_CALLERS = frozenset({"token_exchange"})
+# Where a refresh token is shown, a client need not have a secret.
+PUBLIC_CLIENTS = frozenset({"refresh_token"})
 
 
 def _secure(value: str) -> str:
@@ -51,7 +55,7 @@ class OAuth(Strict):
     itself says decides where secrets go.
     """
 
-    grant: Literal["client_credentials"]
+    grant: Literal["client_credentials", "refresh_token", "token_exchange"]
     issuer: Endpoint | None = None
     token_endpoint: Endpoint | None = None
     client_id: Annotated[Line, AfterValidator(_client)]
@@ -59,6 +63,8 @@ class OAuth(Strict):
     client_auth: Literal["basic", "post"] = "basic"
     private_key: File | None = None
     key_id: Line | None = None
+    refresh_token: Reference | None = None
+    subject_token_type: Literal["access_token", "id_token", "jwt"] = _USUAL_KIND
     scope: Scopes = ()
     audience: Lines = ()
     resource: Line | None = None
@@ -67,8 +73,14 @@ class OAuth(Strict):
     def _whole(self) -> Self:
         if self.issuer is None and self.token_endpoint is None:
             raise problem("is required, or token_endpoint", "issuer")
-        if (self.client_secret is None) == (self.private_key is None):
-            raise problem("is required, or private_key; not both", "client_secret")
+        if self.client_secret is not None and self.private_key is not None:
+            raise problem("stands in place of client_secret, not beside it", "private_key")
+        if self.client_secret is None and self.private_key is None and self.grant not in PUBLIC_CLIENTS:
+            raise problem("is required, or private_key", "client_secret")
+        if (self.refresh_token is None) == (self.grant == "refresh_token"):
+            raise problem("belongs to grant refresh_token, which needs it", "refresh_token")
+        if self.subject_token_type != _USUAL_KIND and self.grant != "token_exchange":
+            raise problem("belongs to grant token_exchange", "subject_token_type")
         if self.key_id is not None and self.private_key is None:
             raise problem("needs private_key beside it", "key_id")
         return self
@@ -76,7 +88,7 @@ class OAuth(Strict):
     @property
     def secrets(self) -> tuple[str, ...]:
         """The references to its secrets."""
-        return tuple(one for one in (self.client_secret,) if one is not None)
+        return tuple(one for one in (self.client_secret, self.refresh_token) if one is not None)
 
     def resource_for(self, url: str) -> str | None:
         """Return for which resource tokens are asked (RFC 8707): the server's address where nothing else is said."""

@@ -17,13 +17,15 @@ from tests.issuer import CLIENT_ID as LOGIN_ID
 from tests.issuer import CLIENT_SECRET as LOGIN_SECRET
 from tests.issuer import FakeIssuer
 from tests.line import Answer
-from tests.people import DAVE, GRACE
+from tests.people import ALICE, DAVE, GRACE
 from tests.upstream import FakeUpstream, running
 from tests.world import World, marker, until, world
 
 pytestmark = pytest.mark.promise("secrets-stay")
 
 STATIC = "canary-static-credential"
+UPSTREAMS = ("tokens", "renewed", "exchanged", "static", "elsewhere")
+SEED = "canary-refresh-seed"
 
 
 @pytest.fixture(scope="module")
@@ -36,8 +38,10 @@ def desk() -> Iterator[AuthorizationServer]:
 @pytest.fixture(scope="module")
 def here(issuer: FakeIssuer, desk: AuthorizationServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     with contextlib.ExitStack() as stack:
-        upstreams = {name: stack.enter_context(running()) for name in ("tokens", "static", "elsewhere")}
-        upstreams["tokens"].admits = desk.admits
+        upstreams = {name: stack.enter_context(running()) for name in UPSTREAMS}
+        for name in ("tokens", "renewed", "exchanged"):
+            upstreams[name].admits = desk.admits
+        desk.refresh[SEED] = "the gateway"
         desk.metadata = {
             "/.well-known/oauth-authorization-server": {
                 "issuer": desk.issuer,
@@ -46,7 +50,7 @@ def here(issuer: FakeIssuer, desk: AuthorizationServer, tmp_path_factory: pytest
         }
         blocks = {"connections": connections(upstreams, desk), "rules": [held()]}
         text = people.config_yaml(issuer.url, "", **spelled_out(**blocks))
-        env = {"CLIENT_SECRET": CLIENT_SECRET, "STATIC": STATIC}
+        env = {"CLIENT_SECRET": CLIENT_SECRET, "STATIC": STATIC, "SEED": SEED}
         env |= {"HOLDGATE_LOGIN_CORP_CLIENT_ID": LOGIN_ID, "HOLDGATE_LOGIN_CORP_CLIENT_SECRET": LOGIN_SECRET}
         made = stack.enter_context(world(tmp_path_factory.mktemp("tokens"), issuer, upstreams, text, **env))
         made.start()
@@ -59,10 +63,15 @@ def held() -> dict[str, Any]:
 
 
 def connections(upstreams: dict[str, FakeUpstream], desk: AuthorizationServer) -> dict[str, Any]:
-    client = {"grant": "client_credentials", "client_id": CLIENT_ID, "client_secret": "env:CLIENT_SECRET"}
+    client = {"client_id": CLIENT_ID, "client_secret": "env:CLIENT_SECRET", "issuer": desk.issuer}
+    own = {**client, "grant": "client_credentials"}
+    renewed = {**client, "grant": "refresh_token", "refresh_token": "env:SEED"}
+    exchanged = {**client, "grant": "token_exchange"}
     secret = {"header": "X-Key", "value": "env:STATIC"}
     return {
-        "tokens": connection(upstreams["tokens"].url, credential={"oauth": {**client, "issuer": desk.issuer}}),
+        "tokens": connection(upstreams["tokens"].url, credential={"oauth": own}),
+        "renewed": connection(upstreams["renewed"].url, credential={"oauth": renewed}),
+        "exchanged": connection(upstreams["exchanged"].url, credential={"oauth": exchanged}),
         "static": connection(upstreams["static"].url, credential=secret),
         "bare": connection(upstreams["static"].url),
         "elsewhere": connection(upstreams["elsewhere"].url, networks=["10.0.0.0/8"]),
@@ -124,7 +133,7 @@ def test_a_server_that_refuses_every_token_is_an_error_of_ours_that_says_what_to
     assert "www-authenticate" not in answer.headers
     found = refusal(here, answer)
     assert (found["reason"], found["executed"]) == ("credential_unavailable", "false")
-    assert "an admin must look at the client of its authorization server" in found["message"]
+    assert "an admin must look at the client at its authorization server" in found["message"]
     assert '"detail":"credential_refused"' in found["facts"]
     assert len([seen for seen in upstream.calls if mark.encode() in seen.body]) == 2
 
@@ -180,6 +189,31 @@ def test_an_authorization_server_that_refuses_or_is_silent_is_told_apart(
     assert upstream.markers[mark] == 0
 
 
+def test_a_callers_token_goes_to_the_authorization_server_alone(here: World, desk: AuthorizationServer) -> None:
+    marks = {}
+    for who in (DAVE, ALICE):
+        line, mark = here.caller(who, "exchanged"), marker()
+        assert not line.call("echo", {"marker": mark}).is_error
+        marks[mark] = who.sub
+        assert line.token in [form["subject_token"][0] for form in desk.asked if "subject_token" in form]
+    upstream = here.upstreams["exchanged"]
+    for mark, subject in marks.items():
+        [seen] = [one for one in upstream.calls if mark.encode() in one.body]
+        assert desk.good[(seen.header("authorization") or "").removeprefix("Bearer ")] == subject
+    told = here.told.secrets.values()
+    assert not any(secret in str(one.headers) + one.body.decode() for one in upstream.requests for secret in told)
+
+
+def test_a_grant_is_renewed_when_the_server_no_longer_takes_its_token(here: World, desk: AuthorizationServer) -> None:
+    assert not called(here, "renewed")[0].is_error
+    desk.revoke()
+    answer, upstream, mark = called(here, "renewed")
+    assert not answer.is_error, answer.text
+    assert upstream.markers[mark] == 1
+    grants = [form["refresh_token"][0] for form in desk.asked if "refresh_token" in form]
+    assert len(grants) == len(set(grants)) >= 2
+
+
 def test_a_server_outside_of_its_networks_is_not_dialled(here: World) -> None:
     answer, upstream, _ = called(here, "elsewhere")
     found = refusal(here, answer)
@@ -207,7 +241,12 @@ def test_a_token_that_a_server_tells_is_hidden_and_none_is_written_down(here: Wo
         pages += [_page(browser, path) for path in ("/sessions/", "/evidence/")]
     said = [("an answer", one.text.encode()) for one in (*here.told.answers, answer)]
     said += [("a page", one.encode()) for one in pages]
-    secrets = {"the client's secret": CLIENT_SECRET, "a static one": STATIC, "any token": "canary-access"}
+    secrets = {
+        "the client's secret": CLIENT_SECRET,
+        "a static one": STATIC,
+        "any token": "canary-access",
+        "any grant": "canary-refresh",
+    }
     assert not sorted(set(leaks(secrets.items(), [*said, *here.written()])))
 
 

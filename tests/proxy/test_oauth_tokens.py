@@ -16,14 +16,16 @@ from approvals.addresses import Networks
 from approvals.config.loader import ConfigError, load
 from approvals.config.schema import Connection
 from approvals.secrets import Secrets
+from approvals.verdicts import Caller
 from proxy.credentials import Credentials
 from proxy.errors import CredentialUnavailable
-from proxy.oauth.tokens import RETRY_SECONDS, Tokens
+from proxy.oauth.tokens import RETRY_SECONDS, Asker, Tokens
 from proxy.upstream import pooled_transport
 from tests.authorization_server import CLIENT_ID, CLIENT_SECRET, AuthorizationServer, authorization_server
 
 T = TypeVar("T")
 URL = "https://mcp.example.com/mcp"
+ANYBODY = Asker(Caller(iss="", sub="", kind="agent"))
 
 
 class Clock:
@@ -65,7 +67,7 @@ def within(work: Callable[[Tokens], Awaitable[T]], clock: Clock | None = None, n
 
 def got(connection: Connection, **where: Any) -> str:
     async def work(tokens: Tokens) -> str:
-        return (await tokens.get("c", connection)).secret.reveal()
+        return (await tokens.get("c", connection, ANYBODY)).secret.reveal()
 
     return within(work, **where)
 
@@ -158,12 +160,12 @@ def test_calls_that_need_a_token_together_ask_once_and_those_after_them_not_at_a
     server.go.clear()
 
     async def work(tokens: Tokens) -> list[tuple[str, bool]]:
-        asking = [asyncio.ensure_future(tokens.get("c", connected(server))) for _ in range(30)]
+        asking = [asyncio.ensure_future(tokens.get("c", connected(server), ANYBODY)) for _ in range(30)]
         await asyncio.sleep(0)
         asking[0].cancel()  # a caller that leaves takes the token from nobody
         server.go.set()
         found = await asyncio.gather(*asking[1:])
-        found.append(await tokens.get("c", connected(server)))
+        found.append(await tokens.get("c", connected(server), ANYBODY))
         return [(token.secret.reveal(), token.was_kept) for token in found]
 
     found = within(work)
@@ -182,7 +184,7 @@ def test_a_token_is_kept_until_shortly_before_its_end(server: AuthorizationServe
         counts = []
         for step in (0, max(kept - 1, 0), 1):
             clock.now += step
-            await tokens.get("c", connected(server))
+            await tokens.get("c", connected(server), ANYBODY)
             counts.append(len(server.asked))
         return counts
 
@@ -192,11 +194,11 @@ def test_a_token_is_kept_until_shortly_before_its_end(server: AuthorizationServe
 def test_a_refused_token_is_forgotten_and_a_newer_one_is_not(server: AuthorizationServer) -> None:
     async def work(tokens: Tokens) -> None:
         connection = connected(server)
-        first = (await tokens.get("c", connection)).secret
-        tokens.forget("c", connection, first)
-        second = (await tokens.get("c", connection)).secret
-        tokens.forget("c", connection, first)
-        assert (await tokens.get("c", connection)).secret == second == tokens.peek("c", connection)
+        first = (await tokens.get("c", connection, ANYBODY)).secret
+        tokens.forget("c", connection, ANYBODY, first)
+        second = (await tokens.get("c", connection, ANYBODY)).secret
+        tokens.forget("c", connection, ANYBODY, first)
+        assert (await tokens.get("c", connection, ANYBODY)).secret == second == tokens.peek("c", connection, ANYBODY)
         assert first != second
 
     within(work)
@@ -206,7 +208,7 @@ def test_a_refused_token_is_forgotten_and_a_newer_one_is_not(server: Authorizati
 def test_another_client_scope_or_connection_has_another_token(server: AuthorizationServer) -> None:
     async def work(tokens: Tokens) -> set[str]:
         places = [("a", connected(server)), ("b", connected(server)), ("a", connected(server, scope=["x"]))]
-        return {(await tokens.get(*place)).secret.reveal() for place in places}
+        return {(await tokens.get(*place, ANYBODY)).secret.reveal() for place in places}
 
     assert len(within(work)) == 3
 
@@ -252,10 +254,10 @@ def test_a_failure_is_not_asked_about_again_by_every_call(server: AuthorizationS
     async def work(tokens: Tokens) -> int:
         for _ in range(5):
             with pytest.raises(CredentialUnavailable, match="temporarily_unavailable"):
-                await tokens.get("c", connected(server))
+                await tokens.get("c", connected(server), ANYBODY)
         asked, server.fault = len(server.asked), None
         clock.now += RETRY_SECONDS
-        await tokens.get("c", connected(server))
+        await tokens.get("c", connected(server), ANYBODY)
         return asked
 
     server.fault = (400, {"error": "temporarily_unavailable"})
@@ -267,7 +269,7 @@ def test_tokens_are_hidden_wherever_they_appear_and_displace_no_lasting_secret(s
     server.seconds = 0
 
     async def work(tokens: Tokens) -> list[str]:
-        return [(await tokens.get("c", connected(server))).secret.reveal() for _ in range(5)]
+        return [(await tokens.get("c", connected(server), ANYBODY)).secret.reveal() for _ in range(5)]
 
     found = within(work)
     hidden = known.literals()
@@ -280,7 +282,10 @@ WRONG = [
     ("token_endpoint: 'http://as.example/token'", "token_endpoint", "https://"),
     ("token_endpoint: 'https://169.254.169.254/token'", "token_endpoint", "never dialled"),
     ("client_secret: hunter2", "client_secret", "reference"),
-    ("private_key: 'file:/k.pem'", "client_secret", "not both"),
+    ("private_key: 'file:/k.pem'", "private_key", "not beside it"),
+    ("grant: refresh_token", "refresh_token", "needs it"),
+    ("refresh_token: 'env:R'", "refresh_token", "belongs to grant refresh_token"),
+    ("subject_token_type: jwt", "subject_token_type", "belongs to grant token_exchange"),
     ("key_id: k", "key_id", "private_key"),
     ("scope: ['a b']", "scope[0]", "one scope"),
     ("verify: 'false'", "verify", "unknown key"),
