@@ -165,7 +165,7 @@ class Discovery:
 
 
 def can_look(connection: Connection) -> bool:
-    """Say whether the gateway looks at a connection's tools by itself: they are pinned, and no caller is needed for it."""
+    """Say whether the gateway looks at a connection's tools by itself: pinned, and without a caller's own tokens."""
     return connection.pin_tools and not connection.is_for_callers
 
 
