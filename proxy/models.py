@@ -42,6 +42,7 @@ class OwnTask(models.Model):
 
     digest = models.CharField(primary_key=True, max_length=64, help_text="Keyed digest of connection and id.")
     caller = models.CharField(max_length=64, help_text="Keyed digest of the caller whose it is.")
+    tool = models.TextField(default="", help_text="That made it.")
     created_at = models.DateTimeField()
 
     class Meta:

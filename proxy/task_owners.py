@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING
@@ -41,23 +41,25 @@ class TaskOwners:
                 known = partial(own, exchange.actor, exchange.connection_name, tasks.listed(content))
                 return tasks.own_list(exchange, content, await in_database(known))
             if (task := tasks.begun(exchange, orjson.loads(answer))) is not None:
-                await in_database(partial(note, exchange.actor, exchange.connection_name, task))
+                await in_database(
+                    partial(note, exchange.actor, exchange.connection_name, task, exchange.message.name or "")
+                )
         except DatabaseError as error:
             raise record_unavailable(exchange.call_id, "true") from error
         return answer
 
 
-def note(actor: str, connection: str, task: str) -> None:
-    """Note that a task was made for this caller. A server may use an id again: then it is the last one's."""
-    made = {"caller": actor, "created_at": database_now()}
+def note(actor: str, connection: str, task: str, tool: str) -> None:
+    """Note that a tool made a task for this caller. A server may use an id again: then it is the last one's."""
+    made = {"caller": actor, "tool": tool, "created_at": database_now()}
     OwnTask.objects.update_or_create(digest=_digest(connection, task), defaults=made)
 
 
-def own(actor: str, connection: str, listed: Sequence[str]) -> Collection[str]:
-    """Return which of these tasks are this caller's."""
+def own(actor: str, connection: str, listed: Sequence[str]) -> Mapping[str, str]:
+    """Return which of these tasks are this caller's, and the tool that made each."""
     digests = {_digest(connection, task): task for task in listed}
-    found = OwnTask.objects.filter(digest__in=list(digests), caller=actor).values_list("digest", flat=True)
-    return {digests[digest] for digest in found}
+    found = OwnTask.objects.filter(digest__in=list(digests), caller=actor)
+    return {digests[one.digest]: one.tool for one in found}
 
 
 def forget_old() -> int:

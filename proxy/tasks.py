@@ -16,7 +16,7 @@ from proxy.envelope import INVALID_PARAMS, Rejection
 from proxy.headers import encode_mirrored
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Iterator, Mapping
 
     from proxy.exchange import Exchange
     from proxy.headers import RawHeaders
@@ -77,7 +77,8 @@ def begun(exchange: Exchange, content: dict[str, Any]) -> str | None:
         return None
     task = result if result.get("resultType") == "task" else result.get("task")
     handle = task.get(ID) if isinstance(task, dict) else None
-    return handles.take("task", handle, handles.holder(exchange.actor, exchange.connection_name, None))
+    held = handles.take("task", handle, handles.holder(exchange.actor, exchange.connection_name, None))
+    return None if held is None else str(held[0])
 
 
 def listed(content: dict[str, Any]) -> list[str]:
@@ -87,15 +88,15 @@ def listed(content: dict[str, Any]) -> list[str]:
     return [one[ID] for one in tasks if isinstance(one, dict) and isinstance(one.get(ID), str)] if tasks else []
 
 
-def own_list(exchange: Exchange, content: dict[str, Any], own: Collection[str]) -> bytes:
-    """Return a list of tasks with the caller's own alone, ids and cursor as handles."""
+def own_list(exchange: Exchange, content: dict[str, Any], own: Mapping[str, str]) -> bytes:
+    """Return a list of tasks with the caller's own alone, ids and cursor as handles; `own` has the tool of each."""
     result = content.get("result")
     if not isinstance(result, dict):
         return documents.write(content)
     of = handles.holder(exchange.actor, exchange.connection_name, None)
     tasks = result.get("tasks")
     mine = [one for one in tasks if isinstance(one, dict) and one.get(ID) in own] if isinstance(tasks, list) else []
-    kept = {**result, "tasks": [{**one, ID: handles.give("task", one[ID], of)} for one in mine]}
+    kept = {**result, "tasks": [{**one, ID: handles.give("task", [one[ID], own[one[ID]]], of)} for one in mine]}
     if kept.get(NEXT) is not None:
         kept[NEXT] = handles.give("cursor", kept[NEXT], of)
     return documents.write({**content, "result": kept})
