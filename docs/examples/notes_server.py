@@ -1,6 +1,6 @@
 """A small MCP server by the official SDK, as a stand-in for your own: `python docs/examples/notes_server.py`.
 
-It serves http://127.0.0.1:9000/mcp, or the port that is given as its argument.
+It serves http://127.0.0.1:9000/mcp, or the port and the address that are given as its arguments.
 """
 
 from __future__ import annotations
@@ -27,4 +27,5 @@ def delete_note(number: int) -> str:
 
 
 if __name__ == "__main__":
-    server.run("streamable-http", port=int(sys.argv[1] if len(sys.argv) > 1 else "9000"))
+    port, host = [*sys.argv[1:], *("9000", "127.0.0.1")[len(sys.argv) - 1 :]]
+    server.run("streamable-http", port=int(port), host=host)

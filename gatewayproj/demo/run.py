@@ -23,14 +23,17 @@ DONE, FAILED = 0, 1
 LOG_LINES = 80
 
 
-def run(world: World, *, auto: bool, out: TextIO) -> int:
-    """Play the demo; return 0, or 1 when something that it shows did not happen. Raises Refused."""
+def run(world: World, where: tuple[str, int], *, auto: bool, out: TextIO) -> int:
+    """Play the demo on this host and port; return 0, or 1 when something that it shows did not happen.
+
+    Raises Refused.
+    """
     log = world.folder / "gateway.log"
     _log_to(log)
     scroll = Scroll(out)
     with own_database(world):
         try:
-            return asyncio.run(_interruptible(world, scroll, auto=auto))
+            return asyncio.run(_interruptible(world, where, scroll, auto=auto))
         except DemoFailed as failed:
             scroll.line("FAILED", str(failed))
         except Exception as error:
@@ -40,22 +43,22 @@ def run(world: World, *, auto: bool, out: TextIO) -> int:
         return FAILED
 
 
-async def _interruptible(world: World, scroll: Scroll, *, auto: bool) -> int:
+async def _interruptible(world: World, where: tuple[str, int], scroll: Scroll, *, auto: bool) -> int:
     """Play until the end, or until Ctrl-C or SIGTERM; either way everything is taken down."""
     loop, me = asyncio.get_running_loop(), asyncio.current_task()
     assert me is not None  # noqa: S101 - inside a coroutine there is one
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, me.cancel)
     try:
-        return await _play(world, scroll, auto=auto)
+        return await _play(world, where, scroll, auto=auto)
     except asyncio.CancelledError:
         scroll.line("stopped", "The demo is over; nothing of it is left.")
         return DONE
 
 
-async def _play(world: World, scroll: Scroll, *, auto: bool) -> int:
+async def _play(world: World, where: tuple[str, int], scroll: Scroll, *, auto: bool) -> int:
     scroll.plain("Holdgate: a pipeline, a database, and a person in between. One moment ...")
-    async with stage(world) as it:
+    async with stage(world, *where) as it:
         try:
             seen = await Story(it, scroll, auto=auto).play()
             if auto:

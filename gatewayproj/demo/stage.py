@@ -128,11 +128,11 @@ class Stage:
 
 
 @asynccontextmanager
-async def stage(world: World) -> AsyncIterator[Stage]:
-    """Set the stage for as long as the block lasts."""
+async def stage(world: World, host: str, port: int) -> AsyncIterator[Stage]:
+    """Set the stage for as long as the block lasts; the gateway listens there, on a free port when it is 0."""
     async with _orders_server(world) as orders:
         it = Stage(world, Issuers(world.folder), orders)
-        launcher = Launcher(port=0)
+        launcher = Launcher(host=host, port=port)
         try:
             it.base = await launcher.start(before=lambda: _first_rules(it))
             yield it

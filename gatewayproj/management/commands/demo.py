@@ -22,11 +22,14 @@ class Command(BaseCommand):
         parser.add_argument(
             "--auto", action="store_true", help="decide alone, check the promises, exit 0 when all were seen"
         )
+        parser.add_argument("--host", default="127.0.0.1", help="the address to listen on; in a container 0.0.0.0")
+        parser.add_argument("--port", type=int, default=0, help="the port to listen on, by default a free one")
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Play the demo and exit with its code; 2 when it does not start here."""
         try:
-            code = run(current(), auto=options["auto"], out=sys.stdout)
+            where = (options["host"], options["port"])
+            code = run(current(), where, auto=options["auto"], out=sys.stdout)
         except Refused as refused:
             self.stderr.write(str(refused))
             code = 2
