@@ -86,7 +86,7 @@ class Hiding:
         # Integers between these are hidden for what they are by no detector.
         self.plain_numbers = (0, 0) if self._custom else (-_LEAST_CARD, _LEAST_CARD)
         # What a mask of ours looks like: masking it again would change pseudonyms and count hits that are none.
-        names = "|".join(map(re.escape, (CREDENTIAL, *known, *(fields.labels if whole else ()))))
+        names = "|".join(map(re.escape, (CREDENTIAL, *known, *(sorted(fields.labels) if lengths else ()))))
         self._ours = re.compile(rf"\[(?:{names})(?::[0-9a-f]{{8}}|:[0-9]+ chars)?\]")
 
     def of_key(self, name: str) -> Hidden | None:

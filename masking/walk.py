@@ -269,7 +269,7 @@ class Walk:
     def _hide_text(self, text: str, hidden: Hidden) -> str:
         if not text:
             return text
-        if self._hiding.whole and self._hiding.is_ours(text):
+        if self._hiding.lengths and self._hiding.is_ours(text):
             return text
         if self._hiding.shows_code and not is_plain_value(text):
             return self._hiding.mask(text, self._forms, self.hits)

@@ -19,6 +19,7 @@ from proxy import sse
 from proxy.envelope import Id
 from proxy.errors import (
     Fault,
+    MaskingBroken,
     OutcomeUnknown,
     SessionLost,
     UpstreamInvalid,
@@ -211,6 +212,8 @@ class Answer:
         if found is None or not found or not all(_is_message(message) for message in found):
             if self.status == 404 and self._request.session is not None:
                 raise SessionLost("The upstream no longer knows the session.", status=404)
+            if kind == "application/json" and found is None:
+                self._refuse_undecodable(body)
             raise self._invalid("The upstream's answer is not a JSON-RPC message.")
         if (asked := self._request.id) is not None and not (
             _answers(found[-1], asked) and all("method" in message or _answers(message, asked) for message in found)
@@ -247,6 +250,8 @@ class Answer:
         2025-03-26.
         """
         found = _parsed(data)
+        if found is None:
+            self._refuse_undecodable(data)
         if found is None or not all(_is_message(message) for message in found):
             raise self._invalid("The upstream's stream holds something that is not a JSON-RPC message.")
         for number, message in enumerate(found):
@@ -278,6 +283,19 @@ class Answer:
         kind = self._opened.headers.get("content-type", "").lower()
         if self._opened.status != 200 or not kind.startswith("text/event-stream"):
             raise OutcomeUnknown("The upstream's stream could not be resumed.")
+
+    def _refuse_undecodable(self, body: bytes) -> None:
+        """Raise MaskingBroken for what is the answer to the request, but for bytes in it that are no UTF-8.
+
+        The server has answered, so the call ran; what cannot be read cannot be masked.
+        """
+        asked = self._request.id
+        if asked is None or self.status >= 500:
+            return
+        found = _parsed(body.decode("utf-8", "replace").encode()) or ()
+        if any(_is_message(message) and "method" not in message and _answers(message, asked) for message in found):
+            text = "The upstream's answer is withheld: text in it is not UTF-8, so it cannot be masked."
+            raise MaskingBroken(text, status=self.status)
 
     def _invalid(self, message: str) -> UpstreamInvalid:
         return UpstreamInvalid(message, status=self.status)

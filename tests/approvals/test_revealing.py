@@ -233,8 +233,15 @@ def test_the_same_over_the_api(ruled: Runtime) -> None:
 def test_places_are_told_by_position_so_that_hidden_names_lead_to_them_too() -> None:
     raw = {"a@b.example": {"x": 1, "y": [True, "s"]}, "same": 1}
     seen = {"[email]": {"x": 0, "y": [False, "s"]}, "same": 1}
-    assert hidden_places(raw, seen) == [HiddenPlace("0.0", "[email].x"), HiddenPlace("0.1.0", "[email].y[0]")]
-    assert value_at(raw, "0.1.0") == "true"
+    assert hidden_places(raw, seen) == [
+        HiddenPlace("k0", "the name [email]"),
+        HiddenPlace("0.0", "[email].x"),
+        HiddenPlace("0.1.0", "[email].y[0]"),
+    ]
+    assert (value_at(raw, "0.1.0"), value_at(raw, "k0"), value_at(raw, "0.k1")) == ("true", "a@b.example", "y")
+    for nowhere in ("k2", "0.k9", "k0.0", "0.1.k0", "k", "kk0", "0.x"):
+        with pytest.raises(LookupError):
+            value_at(raw, nowhere)
     assert hidden_places("a", "[x]") == [HiddenPlace("", "")]
     assert value_at("a", "") == "a"
     assert len(hidden_places(list(range(500)), [-1] * 500)) == 100

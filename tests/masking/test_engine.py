@@ -290,6 +290,19 @@ def test_unknown_detectors_and_paths_are_refused() -> None:
         Engine([rule(fields=("a..b",))], hash_key=KEY)
 
 
+def test_an_approver_sees_a_mask_that_came_with_the_call_as_it_came() -> None:
+    reader = masker(rule(detectors=ALL), rule("hash", fields=("customer",)))
+    came = {
+        "api_key": "[api_key]",
+        "password": "[password_assignment]",
+        "customer": "[customer:ab12cd34]",
+        "note": "password=[password_assignment] for [email:17 chars]",
+        "rows": "id,password\n1,[credential]",
+    }
+    assert reader.for_approver(came) == came
+    assert reader.for_approver({"password": "[mine]"}) == {"password": "[password_assignment:6 chars]"}
+
+
 def test_an_approver_sees_lengths_and_no_code_behind_a_mask() -> None:
     reader = masker(rule(detectors=ALL), rule("remove", fields=("ssn", "salary")))
     shown = reader.for_approver(
