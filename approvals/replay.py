@@ -94,6 +94,7 @@ def session(request: HttpRequest, session_id: str) -> HttpResponse:
     shown, explains = sees_payloads(row, caller, policy), reads_all(caller, policy)
     told = lines(entries[:STEPS], sees_payloads=shown)
     tracing_calls.add_what_was_seen(told, sees_payloads=shown)
+    tracing_calls.add_erasures(told)
     if explains:
         tracing_calls.add_traces(told, shows_values=shown)
     context: dict[str, Any] = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from approvals import access, outbox, timers
+from approvals import access, erasure, outbox, timers
 from approvals.masks import counting
 from approvals.runtime import runtime
 from approvals.senders import SENDERS
@@ -42,3 +42,11 @@ def count_masking() -> int:
 def index_calls() -> int:
     """Make the calls that came since searchable; return how many entries are left."""
     return index.index_up()
+
+
+@shared_task(name="approvals.retain", acks_late=True, reject_on_worker_lost=True)
+def retain() -> int:
+    """Erase what was confirmed and what is over, where this role may; forget copies; return how many payloads."""
+    erased = erasure.run(runtime()) if erasure.runs_here() else 0
+    erasure.forget()
+    return erased

@@ -19,6 +19,7 @@ from sessions.leaf import moment
 
 if TYPE_CHECKING:
     from approvals.tried import Tried
+    from sessions.leaf import Leaf
     from sessions.selectors import RecordedEntry
 
 OPEN_BYTES: Final = 1_500
@@ -56,6 +57,19 @@ class Seen:
 
 
 @dataclass(frozen=True, slots=True)
+class Missing:
+    """A payload that is gone: name, commitment, and the entry that says that it was erased; None where none does."""
+
+    name: str
+    digest: str
+    erasure: Leaf | None = None
+
+    @property
+    def at(self) -> datetime | None:
+        return None if self.erasure is None else moment(self.erasure.ts)
+
+
+@dataclass(frozen=True, slots=True)
 class Step:
     """One step of the way: an entry of the record, or a part of what it tells."""
 
@@ -63,8 +77,7 @@ class Step:
     part: Part
     payloads: tuple[tuple[str, tuple[tuple[Piece, ...], bool]], ...] = ()
     """Name, text, and whether it is short enough to be open at first."""
-    missing: tuple[tuple[str, str], ...] = ()
-    """Name and commitment of payloads that are gone."""
+    missing: tuple[Missing, ...] = ()
     who: str = ""
     seen: Seen | None = None
     is_first: bool = True
@@ -184,7 +197,9 @@ def steps(entry: RecordedEntry, *, sees_payloads: bool) -> list[Step]:
     """Return the steps that an entry tells; without payloads for who must not see them."""
     bodies = sorted(entry.payloads.items()) if sees_payloads else []
     shown = tuple((name, (whole(_text(body)), _is_open(name, body))) for name, body in bodies)
-    gone = sorted((name, one.digest) for name, one in entry.leaf.payloads.items() if name not in entry.payloads)
+    gone = [
+        Missing(name, one.digest) for name, one in sorted(entry.leaf.payloads.items()) if name not in entry.payloads
+    ]
     who = _name(entry) if sees_payloads else ""
     parts = _parts(entry)
     told = [Step(entry, parts[0], shown, tuple(gone), who)]

@@ -11,8 +11,9 @@ from approvals.config.loader import ConfigError
 from approvals.legible import whole
 from approvals.models import ApprovalRequest, PolicyRevision
 from approvals.seen import view_digest
-from approvals.timeline import CallLine, Seen, Step, is_judged
+from approvals.timeline import CallLine, Seen, is_judged
 from approvals.tried import try_recorded
+from sessions.retention import reasons
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -54,10 +55,18 @@ def add_what_was_seen(lines: Sequence[CallLine], *, sees_payloads: bool) -> None
                 line.steps[at] = replace(step, seen=_seen(str(view), request, digest, sees_payloads=sees_payloads))
 
 
+def add_erasures(lines: Sequence[CallLine]) -> None:
+    """Give each payload that is gone the entry that says that it was erased."""
+    gone = [bytes.fromhex(one.digest) for line in lines for step in line.steps for one in step.missing]
+    told = reasons(gone) if gone else {}
+    for line in lines:
+        for at, step in enumerate(line.steps):
+            if step.missing:
+                missing = tuple(replace(one, erasure=told.get(bytes.fromhex(one.digest))) for one in step.missing)
+                line.steps[at] = replace(step, missing=missing)
+
+
 def _seen(view: str, request: ApprovalRequest | None, digest: str, *, sees_payloads: bool) -> Seen:
     if request is None or view != digest:
         return Seen(view)
     return Seen(view, whole(request.arguments) if sees_payloads else (), is_same=True)
-
-
-__all__ = ["MOST_TRACED", "Step", "add_traces", "add_what_was_seen", "config_of"]

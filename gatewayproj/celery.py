@@ -21,6 +21,7 @@ SWEEP_SECONDS = 5.0
 OUTBOX_SECONDS = 1.0
 COUNTING_SECONDS = 10.0
 INDEXING_SECONDS = 2.0
+RETAINING_SECONDS = 60.0
 CLEARING_SECONDS = 3600.0
 # Threads of the embedded worker: channels that hang leave some for the timers.
 EMBEDDED_THREADS = 8
@@ -53,6 +54,11 @@ app.conf.beat_schedule = {
         "task": "approvals.index_calls",
         "schedule": INDEXING_SECONDS,
         "options": {"expires": INDEXING_SECONDS},
+    },
+    "retain": {
+        "task": "approvals.retain",
+        "schedule": RETAINING_SECONDS,
+        "options": {"expires": RETAINING_SECONDS},
     },
     "clear-sessions": {
         "task": "gatewayproj.clear_sessions",

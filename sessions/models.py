@@ -1,8 +1,9 @@
 """Tables of the record.
 
 Under proof, append-only (guards.py): Entry, LogIndex, Checkpoint. Payload is under proof too, and deletable.
-Derived from the record, to be rebuilt or lost without harm: RecordedSession, RecordedCall, CallProgress, OpenCall.
-Operational, no evidence: GatewayProcess, SequencerState.
+Derived from the record, to be rebuilt or lost without harm: RecordedSession, RecordedCall, CallProgress, OpenCall,
+ErasedPayload.
+Operational, no evidence: GatewayProcess, SequencerState, LegalHold, ErasureRequest, RetentionProgress.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ from __future__ import annotations
 from typing import ClassVar
 
 from django.db import models
+
+from sessions.ids import uuid7
 
 
 class Entry(models.Model):
@@ -171,3 +174,86 @@ class SequencerState(models.Model):
 
     def __str__(self) -> str:
         return f"sequencer epoch {self.epoch}, size {self.size}"
+
+
+class LegalHold(models.Model):
+    """What no retention and no request erases, while it stands: everything that fits all that it names. Operational."""
+
+    id = models.CharField(primary_key=True, max_length=36, default=uuid7, editable=False)
+    connection = models.TextField(blank=True)
+    session = models.TextField(blank=True)
+    call_id = models.TextField(blank=True)
+    actor = models.TextField(blank=True)
+    since = models.DateTimeField(null=True)
+    until = models.DateTimeField(null=True)
+    reason = models.TextField()
+    placed_by = models.TextField(help_text="iss|sub")
+    placed_display = models.TextField(blank=True)
+    placed_at = models.DateTimeField()
+    lifted_by = models.TextField(blank=True)
+    lifted_display = models.TextField(blank=True)
+    lifted_at = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering: ClassVar = ["-id"]
+
+    def __str__(self) -> str:
+        return f"hold {self.pk}"
+
+
+class ErasureRequest(models.Model):
+    """Payloads of a session or of one call that somebody asked to erase; a second person confirms. Operational."""
+
+    class Status(models.TextChoices):
+        WAITING = "waiting", "waits for a second person"
+        CONFIRMED = "confirmed", "about to be erased"
+        DONE = "done", "erased"
+        WITHDRAWN = "withdrawn", "withdrawn"
+
+    id = models.CharField(primary_key=True, max_length=36, default=uuid7, editable=False)
+    session = models.TextField()
+    call_id = models.TextField(blank=True)
+    reason = models.TextField()
+    status = models.CharField(max_length=10, choices=Status.choices, default=Status.WAITING)
+    asked_by = models.TextField(help_text="iss|sub")
+    asked_display = models.TextField(blank=True)
+    asked_at = models.DateTimeField()
+    ended_by = models.TextField(blank=True)
+    ended_display = models.TextField(blank=True)
+    ended_at = models.DateTimeField(null=True)
+    erased = models.PositiveIntegerField(default=0)
+
+    class Meta:
+        ordering: ClassVar = ["-id"]
+
+    def __str__(self) -> str:
+        return f"erasure {self.pk}"
+
+
+class ErasedPayload(models.Model):
+    """Which entry says that a payload was erased. Derived. `is_forgotten`: copies in working tables are gone too."""
+
+    commitment = models.BinaryField(max_length=32, primary_key=True)
+    leaf_hash = models.BinaryField(max_length=32)
+    session = models.TextField()
+    call_id = models.TextField()
+    is_forgotten = models.BooleanField(default=False)
+
+    class Meta:
+        indexes: ClassVar = [
+            models.Index(fields=["call_id"], name="erased_not_forgotten", condition=models.Q(is_forgotten=False))
+        ]
+
+    def __str__(self) -> str:
+        return bytes(self.commitment).hex()
+
+
+class RetentionProgress(models.Model):
+    """Up to which entry the payloads of a connection were looked at. Operational."""
+
+    connection = models.TextField(primary_key=True)
+    ts = models.DateTimeField()
+    entry_id = models.BigIntegerField()
+
+    def __str__(self) -> str:
+        return f"{self.connection} up to {self.ts}"

@@ -3,19 +3,40 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, Final
+
+import pytest
+from django.conf import settings
 
 from approvals import keys
 from approvals.models import ApprovalRequest
 from approvals.runtime import Runtime
+from sessions import installation, logkey
 from sessions.events import Event, Payload
 from sessions.models import RecordedSession
 from sessions.search import index
+from sessions.sequencer import Sequencer
 from tests.held import HENRY, ISS, caller, held, request_of, voted
 from tests.people import ALICE, CONNECTION
+from tests.record import Log
 
 SESSION: Final = "s-1"
 ACTOR: Final = keys.actor(caller(HENRY).key)
+
+
+@pytest.fixture
+def log(house: Runtime) -> Iterator[Log]:
+    """The log of this house, with the key and the anchor that its pages look at."""
+    state = Path(settings.STATE_DIR)
+    signer = logkey.ensure(state / "keys" / "log.key", settings.ORIGIN)
+    anchor = installation.anchor()
+    anchor.path.unlink(missing_ok=True)
+    made = Log(signer, anchor, Sequencer(signer, [anchor]))
+    yield made
+    made.sequencer.resign()
+    anchor.path.unlink(missing_ok=True)
 
 
 def entry(house: Runtime, kind: str, call: str = "", **more: Any) -> Event:

@@ -178,6 +178,7 @@ class Connection(Strict):
     server_requests: Annotated[tuple[ServerRequest, ...], AfterValidator(distinct("kind of request"))] = ()
     max_body: Size = 4 << 20
     max_answer: Size = 32 << 20
+    keep_payloads: Duration = 400 * 86400
 
     @model_validator(mode="after")
     def _whole(self) -> Self:

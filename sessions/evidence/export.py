@@ -15,6 +15,7 @@ from typing import IO, Any, Final
 from sessions import ledger
 from sessions.checkpoint import Signer
 from sessions.evidence.bundle import VERIFIER, pack, write_verifier
+from sessions.evidence.erasures import write_erasures
 from sessions.evidence.grouped import Calls, Requests
 from sessions.evidence.period import Log, Period
 from sessions.evidence.tables import Read, Tables
@@ -99,7 +100,8 @@ def _write(folder: Path, log: Log, period: Period, wanted: Wanted, progress: Pro
     for number, chunk in enumerate(_chunks(log.entries(period.start, period.end))):
         written.chunk(chunk)
         progress(min((number + 1) * _AT_ONCE, total), total)
-    return written.close()
+    erased = write_erasures(folder / "log", log, period.end, written.gone)
+    return {**written.close(), "payloads_erased": erased}
 
 
 class _Writer:
@@ -113,6 +115,7 @@ class _Writer:
         self._tables, self._calls, self._requests = Tables(folder), Calls(folder), Requests(folder)
         self._sessions: set[str] = set()
         self._missing: Counter[str] = Counter()
+        self.gone: list[str] = []
 
     def chunk(self, chunk: list[tuple[int, bytes]]) -> None:
         """Write some entries with their payloads."""
@@ -123,6 +126,7 @@ class _Writer:
             _line(self._entries, {"i": index, "leaf": data.decode()})
             have = {name: stored[one.digest] for name, one in leaf.payloads.items() if one.digest in stored}
             self._missing.update(kind for kind in (leaf.payloads.keys() - have.keys()))
+            self.gone += [one.digest for name, one in leaf.payloads.items() if name not in have]
             if self._wanted.payloads:
                 for name in sorted(have):
                     _line(self._payloads, _payload(have[name]))

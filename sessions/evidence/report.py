@@ -32,6 +32,10 @@ _FILES: Final = (
     ("integrity/summary.json", "the counts of this page"),
     ("log/entries.jsonl", "the log itself, entry by entry, as it was hashed"),
     ("log/payloads.jsonl", "the masked arguments, answers and comments behind the entries' commitments"),
+    (
+        "log/erasures.jsonl, log/later.txt",
+        "erasures behind this stretch of the log, if any, with their proofs",
+    ),
     ("log/keys.jsonl", "entries that signed a further key of the log in, or retired one, with their proofs"),
     ("log/start.json, log/checkpoints.txt, log/key.txt", "where the stretch begins, what was signed, and by which key"),
     ("gwverify.pyz", "the verifier; the standard library of Python is all it needs"),

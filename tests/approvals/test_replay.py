@@ -3,39 +3,23 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import Any
 
 import pytest
-from django.conf import settings
 
 from approvals.drafts import apply_text
 from approvals.models import ApprovalRequest
 from approvals.runtime import Runtime
-from sessions import installation, logkey
+from sessions import installation
 from sessions.models import Entry
-from sessions.sequencer import Sequencer
 from tests.held import HENRY, ISS, browser, house, policy_text
 from tests.people import ALICE, CONNECTION, DAVE, GRACE
 from tests.record import Log, tamper
-from tests.replayed import ACTOR, SESSION, replayed
+from tests.replayed import ACTOR, SESSION, log, replayed
 
-__all__ = ["house"]
+__all__ = ["house", "log"]
 PAGE = f"/sessions/{SESSION}/"
 DENIES = {"name": "no-selects", "action": "deny", "match": {"arguments": [{"path": "sql", "contains_text": "select"}]}}
-
-
-@pytest.fixture
-def log(house: Runtime) -> Any:
-    """The log of this house, with the key and the anchor that its pages look at."""
-    state = Path(settings.STATE_DIR)
-    signer = logkey.ensure(state / "keys" / "log.key", settings.ORIGIN)
-    anchor = installation.anchor()
-    anchor.path.unlink(missing_ok=True)
-    made = Log(signer, anchor, Sequencer(signer, [anchor]))
-    yield made
-    made.sequencer.resign()
-    anchor.path.unlink(missing_ok=True)
 
 
 @pytest.fixture

@@ -87,7 +87,16 @@ WHO: tuple[tuple[Human, tuple[str, ...]], ...] = (
     (ALICE, ("/me/accounts/", "/me/away/", "/me/browsers/", "/access/", "/reviews/")),
     (HENRY, ("/?show=asked", "/approvals/{id}/", "/sessions/s-1/")),
     (GRACE, ("/approvals/{id}/", "/sessions/", "/sessions/s-1/", "/load/", "/routes/", "/evidence/")),
-    (GRACE, ("/sessions/s-1/calls/c-1/", "/sessions/?tool=none", "/sessions/s-1/?view=print", "/sessions/s-1/again/")),
+    (
+        GRACE,
+        (
+            "/sessions/s-1/calls/c-1/",
+            "/sessions/?tool=none",
+            "/sessions/s-1/?view=print",
+            "/sessions/s-1/again/",
+            "/retention/?session=s-1",
+        ),
+    ),
     (DAVE, ("/", "/approvals/{id}/", "/routes/", "/catalogue/", "/api/docs/")),
     (DAVE, tuple(f"{DRAFTS}{page}" for page in ("rules/", "try/", "back-test/?days=1", "publish/", "add/?kind=rules"))),
     (DAVE, (f"{DRAFTS}masking/", f"{DRAFTS}mask/")),

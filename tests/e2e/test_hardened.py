@@ -225,3 +225,20 @@ def test_sqlite_has_no_roles_and_all_in_one_cannot_be_hardened(tmp_path: Path, m
     with installation(tmp_path) as lone:
         assert "PostgreSQL only" in lone.manage("harden", check=False).stderr
         assert "needs PostgreSQL" in lone.manage("run_sequencer", check=False).stderr
+
+
+def test_a_process_of_its_own_erases_what_two_people_decided(hardened: Hardened) -> None:
+    here = hardened.world
+    word = marker()
+    assert not here.caller(DAVE).call("query", {"sql": f"select '{word}'"}).is_error
+    session = here.api(people.GRACE, "GET", "sessions/").json()["results"][0]["id"]
+    asked = here.api(people.GRACE, "POST", "erasures/", json={"session": session, "reason": "Article 17"}).json()
+    here.api(DAVE, "POST", f"erasures/{asked['id']}/confirm/")
+    assert word in here.api(people.GRACE, "GET", f"sessions/{session}/").text
+
+    done = hardened.manage(hardened.roles.retention, "run_retention", "--once")
+    assert done.returncode == 0, done.stderr
+    assert word not in here.api(people.GRACE, "GET", f"sessions/{session}/").text
+    assert here.api(people.GRACE, "GET", "erasures/").json()["results"][0]["status"] == "done"
+    verified = here.gateway.manage("verify", check=False)
+    assert verified.returncode == 0, verified.stdout

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import yaml
+from django.apps import apps
 from django.core.management import get_commands, load_command_class
 from django.urls import resolve
 from pydantic import BaseModel
@@ -24,16 +25,6 @@ from masking.providers import PROVIDERS
 from proxy import knobs
 from proxy.client import outcomes
 from proxy.refusals import REASONS
-from sessions.models import (
-    Checkpoint,
-    Entry,
-    GatewayProcess,
-    LogIndex,
-    OpenCall,
-    Payload,
-    RecordedSession,
-    SequencerState,
-)
 from tests.house import callers_page, pages, sources
 
 CONFIGURATION, CALLERS = pages.text_of("configuration.md"), pages.text_of("callers.md")
@@ -140,7 +131,7 @@ def test_the_picture_of_the_states_is_that_of_the_code() -> None:
 
 
 def test_every_table_of_the_record_is_named() -> None:
-    models = (Entry, LogIndex, Checkpoint, Payload, RecordedSession, OpenCall, GatewayProcess, SequencerState)
+    models = list(apps.get_app_config("mcp_sessions").get_models())
 
     assert [model for model in models if f"`{model._meta.db_table}`" not in pages.text_of("record.md")] == []
 

@@ -16,6 +16,7 @@ from sessions.evidence.gwverify.populations import CALL_KINDS, POPULATIONS, popu
 from sessions.tree import Frontier, ProofInvalid, verify_inclusion
 
 MANIFEST, NOTE, KEYS = "MANIFEST.json", "MANIFEST.note", "log/keys.jsonl"
+ERASURES, LATER = "log/erasures.jsonl", "log/later.txt"
 FORMAT: Final = "holdgate-evidence-v1"
 _COMMITMENT_TAG: Final = b"holdgate-payload-v1\x00"
 
@@ -195,7 +196,28 @@ class Verification:
             if held and (digest is None or self._approved.get(approval) != digest):
                 yield f"contradiction: {where}: a call ran that was not approved, or not in this form"
 
+    def _later_erasures(self) -> Iterator[str]:
+        """Take in what was erased after the stretch; each entry is proved to be in a later signed tree."""
+        if ERASURES not in self._zip.namelist():
+            return
+        note = next(iter(notes_in(self._zip.read(LATER).decode())), "")
+        head = head_of(self._key.signed(note), self._key.name)
+        for one in self._lines(ERASURES):
+            leaf, where = one["leaf"].encode(), f"{ERASURES}: log index {one['i']}"
+            proof = [bytes.fromhex(sibling) for sibling in one["proof"]]
+            try:
+                if head is None or head[0] != one["size"]:
+                    raise ProofInvalid("no signed tree of this size")
+                verify_inclusion(_leaf_hash(leaf), one["i"], one["size"], proof, head[1])
+            except ProofInvalid:
+                yield f"altered: {where} is no such entry of this log"
+                continue
+            told = json.loads(leaf)
+            if told["kind"] == "payload.erased":
+                self._erased.update(told["facts"]["commitments"])
+
     def _payloads(self) -> Iterator[str]:
+        yield from self._later_erasures()
         for row in self._lines("log/payloads.jsonl"):
             body = row["text"].encode() if "text" in row else base64.b64decode(row["base64"], validate=True)
             length, where = self._wanted.pop(row["c"], (None, ""))
