@@ -2,7 +2,7 @@
 # Needs Python 3.11 or newer and make; takes uv when it is there and pip when it is not.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo run test chaos check bench format
+.PHONY: help setup demo run test chaos fuzz check bench format
 .DELETE_ON_ERROR:
 SHELL := /bin/sh
 
@@ -36,6 +36,9 @@ test: $(VENV)/.dev node-packages ## Run the whole suite (ARGS="tests/proxy -k he
 
 chaos: $(VENV)/.dev ## Run faults, races and tampering in their long form (ARGS="-k sqlite" runs a part); needs PostgreSQL's programs and redis-server
 	$(BIN)/python -m pytest tests/chaos tests/sessions/test_mutations.py tests/proxy/test_stdio_limits.py -m "chaos or not chaos" -n $(WORKERS) --dist loadscope $(ARGS)
+
+fuzz: $(VENV)/.dev ## Run the fuzzers of the wire in their long form, a quarter of an hour on two cores (ARGS="-k json" runs a part)
+	$(BIN)/python -m pytest tests/fuzz --hypothesis-profile=fuzz -n $(WORKERS) $(ARGS)
 
 check: $(VENV)/.dev ## Lint, types, imports, shape, locks, migrations
 	$(BIN)/ruff check .

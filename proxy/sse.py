@@ -67,7 +67,10 @@ class Decoder:
 
     def _keep(self, piece: bytes) -> None:
         self._rest += piece
-        if self._size + len(self._rest) > self._limit:
+        size = self._size + len(self._rest)
+        if self._at_start and (self._rest.startswith(_BOM) or _BOM.startswith(self._rest)):
+            size -= min(len(_BOM), len(self._rest))  # a mark belongs to no event, wherever it is cut
+        if size > self._limit:
             raise EventTooLarge
 
     def _read(self, lines: list[bytes]) -> list[Event]:

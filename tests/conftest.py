@@ -16,6 +16,8 @@ from tests import environment, services
 
 # No test asserts a time: on a machine with other work an example may take any.
 hypothesis.settings.register_profile("holdgate", deadline=None)
+# The long form of tests/fuzz: `make fuzz`.
+hypothesis.settings.register_profile("fuzz", deadline=None, max_examples=10_000)
 hypothesis.settings.load_profile("holdgate")
 
 
