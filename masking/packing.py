@@ -73,19 +73,24 @@ def _parts(text: bytes, start: int, run: bytes) -> Iterator[Span]:
     """Yield what of a run may be base64: not the letter of an escape before it, nor a last line that is a word."""
     if text[start - 1 : start] == b"\\":
         yield 1, len(run)
+    end = max(run.rfind(b"\n"), run.rfind(b"\\"))
+    if end > 0 and len(_compact(run[end:])) == 1 and len(_compact(run[:end])) % 4 == 0:
+        yield 0, end  # a last line of one letter holds nothing: it is another text, as the number of a list
     yield 0, len(run)
     for sign in islice(_SIGNS.finditer(run[:_FIRST]), _MOST_SIGNS):  # a path before it
         yield sign.end(), len(run)
-    end = max(run.rfind(b"\n"), run.rfind(b"\\"))
     if end > 0:
         yield 0, end
 
 
+def _compact(run: bytes) -> bytes:
+    """Return a run in one piece and in the letters of the standard."""
+    whole = _ESCAPED_END.sub(b"", run) if b"\\" in run else run
+    return whole.translate(_URL_SAFE, _BLANKS)
+
+
 def _opened(run: bytes, start: int) -> Packed | None:
-    compact = run
-    if b"\\" in run:
-        compact = _ESCAPED_END.sub(b"", compact)
-    compact = compact.translate(_URL_SAFE, _BLANKS)
+    compact = _compact(run)
     body = compact.rstrip(b"=")
     if len(body) > _FIRST and not _text(_bytes(body[:_FIRST])):
         return None

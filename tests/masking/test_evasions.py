@@ -66,6 +66,14 @@ def test_base64_that_holds_a_value_is_packed_again_around_its_mask() -> None:
     assert MASKER.json(orjson.dumps({text: 1})).hits == {"ssn": 1, "email": 1}
 
 
+@pytest.mark.parametrize("behind", ["\n8 iban", "\nx", "\n2", " 8"])
+def test_what_follows_base64_in_the_next_line_stays(behind: str) -> None:
+    packed = base64.b64encode(b"of alice@example.com, who paid with 4111 1111 1111 1111 ....").decode()
+    masked = base64.b64encode(b"of [email], who paid with [credit_card] ....").decode()
+    for text in (packed + behind, packed + behind.replace("\n", "\\n")):
+        assert MASKER.text(text) == text.replace(packed, masked)
+
+
 def test_base64_of_anything_else_stays() -> None:
     binary = base64.b64encode(bytes(range(128, 256)) + b"alice@example.com").decode()
     for text in (binary, base64.b64encode(b"nothing of interest here").decode(), "0123456789abcdef" * 4, "a/b/c" * 20):

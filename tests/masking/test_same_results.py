@@ -42,10 +42,10 @@ MASKERS: tuple[tuple[Masker, dict[str, Any]], ...] = (
     ),
 )
 PINNED = (
-    *("8b552efc59484846", "343002fa7762f4c6", "1b5b1a68a4788bb0", "f240577d48f8e559", "8daa0cb9ecb5a26b"),
-    *("9786fb158ebf30c1", "9bc64405200afa51", "42ddcb4a91e28682", "e2242b1b29053a3d", "3016b444003fb96e"),
-    *("a61d8671547ab6a3", "7f9eb2b56af3302e", "b537b900f2cf03e2", "27dbb90e7d1d0d03", "11d408c10253095b"),
-    *("f073a78ac7baf444", "7e53f53bf23a914f", "43301dd000deeb82", "a6df022f30bbccaa", "fa25ea8c899ed61c"),
+    *("8b552efc59484846", "343002fa7762f4c6", "5449e3db1c0a84cd", "f240577d48f8e559", "145ce55f051fd923"),
+    *("038b527c3faf931b", "9bc64405200afa51", "7a2f9c160cf8267d", "6b56bfcc56ea64b2", "e17dce06b6ec7f4e"),
+    *("b285999c137498eb", "7f9eb2b56af3302e", "1cf8d76239ed5665", "27dbb90e7d1d0d03", "11d408c10253095b"),
+    *("f073a78ac7baf444", "7e53f53bf23a914f", "521687b094de5034", "0a860249b85f4440", "1e17db388a3136f1"),
 )
 
 
