@@ -5,6 +5,7 @@ from __future__ import annotations
 from celery import shared_task
 
 from approvals import access, erasure, outbox, timers
+from approvals.evidence import bundles
 from approvals.masks import counting
 from approvals.runtime import runtime
 from approvals.senders import SENDERS
@@ -50,3 +51,9 @@ def retain() -> int:
     erased = erasure.run(runtime()) if erasure.runs_here() else 0
     erasure.forget()
     return erased
+
+
+@shared_task(name="approvals.make_bundles", acks_late=True, reject_on_worker_lost=True)
+def make_bundles() -> int:
+    """Make bundles of evidence that people asked for, and delete old ones; return how many came to be ready."""
+    return bundles.run_due(runtime())

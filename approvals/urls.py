@@ -17,6 +17,7 @@ from approvals import (
     views,
 )
 from approvals.catalogue import pages as catalogue_pages
+from approvals.evidence import pages as evidence_pages
 from approvals.notices import browsers, pages
 
 urlpatterns = [
@@ -27,6 +28,10 @@ urlpatterns = [
     path("catalogue/<str:connection>/accept-new/", catalogue_pages.accept_new, name="accept-new-tools"),
     path("catalogue/<str:connection>/look/", catalogue_pages.look, name="look-at-tools"),
     path("catalogue/<str:connection>/draft/<str:key>/", catalogue_pages.draft, name="draft-proposal"),
+    path("evidence/", evidence_pages.evidence, name="evidence"),
+    path("evidence/bundles/", evidence_pages.make, name="make-bundle"),
+    path("evidence/bundles/<str:bundle_id>/", evidence_pages.download, name="download-bundle"),
+    path("evidence/bundles/<str:bundle_id>/delete/", evidence_pages.delete, name="delete-bundle"),
     path("load/", load.load, name="load"),
     path("routes/", pages.routes, name="routes"),
     path("routes/test/", pages.test, name="test-route"),

@@ -22,6 +22,7 @@ OUTBOX_SECONDS = 1.0
 COUNTING_SECONDS = 10.0
 INDEXING_SECONDS = 2.0
 RETAINING_SECONDS = 60.0
+BUNDLE_SECONDS = 2.0
 CLEARING_SECONDS = 3600.0
 # Threads of the embedded worker: channels that hang leave some for the timers.
 EMBEDDED_THREADS = 8
@@ -59,6 +60,11 @@ app.conf.beat_schedule = {
         "task": "approvals.retain",
         "schedule": RETAINING_SECONDS,
         "options": {"expires": RETAINING_SECONDS},
+    },
+    "make-bundles": {
+        "task": "approvals.make_bundles",
+        "schedule": BUNDLE_SECONDS,
+        "options": {"expires": BUNDLE_SECONDS},
     },
     "clear-sessions": {
         "task": "gatewayproj.clear_sessions",

@@ -22,6 +22,8 @@ _BESIDE: Final = {
     "mcp_sessions_opencall": "INSERT, DELETE",
     "mcp_sessions_gatewayprocess": "INSERT, UPDATE",
 }
+# Bundles of evidence are made where the log's key is, and kept for the web to hand out.
+_BUNDLES: Final = {"mcp_sessions_bundlejob": "UPDATE", "mcp_sessions_bundlepart": "INSERT, DELETE"}
 _RECORD: Final = "mcp_sessions_"
 _READ_BY_ALL: Final = ("approvals_policyrevision", "django_migrations")
 
@@ -72,6 +74,7 @@ def statements(roles: Roles, schema: Schema) -> list[str]:
         *(f"GRANT SELECT, INSERT, UPDATE, DELETE ON {table} TO {roles.web}" for table in _working(schema.tables)),
         *(f"GRANT INSERT ON {table} TO {roles.sequencer}" for table in _LOG),
         f"GRANT INSERT, UPDATE ON {logstore.STATE} TO {roles.sequencer}",
+        *(f"GRANT {rights} ON {table} TO {roles.sequencer}" for table, rights in _BUNDLES.items()),
         *(
             f"GRANT SELECT, INSERT, UPDATE, DELETE ON {table} TO {roles.retention}"
             for table in _working(schema.tables)

@@ -13,7 +13,6 @@ from approvals import (
     break_glass_api,
     delegation_api,
     dry_run,
-    evidence_page,
     grant_api,
     policy_api,
     proof_api,
@@ -29,6 +28,7 @@ from approvals import (
     why_pages,
 )
 from approvals.catalogue import api as catalogue_api
+from approvals.evidence import api as evidence_api
 from approvals.masks import api as masks_api
 from approvals.notices import api as deliveries
 from approvals.slack import views as slack
@@ -36,7 +36,6 @@ from gatewayproj import api_docs, health, metrics_page, oidc, saml_views, sign_i
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("approvals.urls")),
-    path("evidence/", evidence_page.evidence, name="evidence"),
     path("sessions/", replay.sessions, name="sessions"),
     path("sessions/<str:session_id>/", replay.session, name="session"),
     path("retention/", retention_pages.page, name="retention"),
@@ -86,6 +85,10 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("api/v1/record/checkpoint/", proof_api.Checkpoint.as_view(), name="api-checkpoint"),
     path("api/v1/record/entries/<str:leaf_hash>/proof/", proof_api.EntryProof.as_view(), name="api-entry-proof"),
     path("api/v1/record/consistency/<int:old>/", proof_api.Consistency.as_view(), name="api-consistency"),
+    path("api/v1/evidence/", evidence_api.Evidence.as_view(), name="api-evidence"),
+    path("api/v1/evidence/bundles/", evidence_api.Bundles.as_view(), name="api-bundles"),
+    path("api/v1/evidence/bundles/<str:bundle_id>/", evidence_api.Bundle.as_view(), name="api-bundle"),
+    path("api/v1/evidence/bundles/<str:bundle_id>/file/", evidence_api.BundleFile.as_view(), name="api-bundle-file"),
     path("api/v1/sessions/", record_api.Sessions.as_view(), name="api-sessions"),
     path("api/v1/holds/", retention_api.Holds.as_view(), name="api-holds"),
     path("api/v1/holds/<str:hold_id>/lift/", retention_api.Lift.as_view(), name="api-lift-hold"),

@@ -3,7 +3,8 @@
 Under proof, append-only (guards.py): Entry, LogIndex, Checkpoint. Payload is under proof too, and deletable.
 Derived from the record, to be rebuilt or lost without harm: RecordedSession, RecordedCall, CallProgress, OpenCall,
 ErasedPayload.
-Operational, no evidence: GatewayProcess, SequencerState, LegalHold, ErasureRequest, RetentionProgress.
+Operational, no evidence: GatewayProcess, SequencerState, LegalHold, ErasureRequest, RetentionProgress, BundleJob,
+BundlePart.
 """
 
 from __future__ import annotations
@@ -257,3 +258,61 @@ class RetentionProgress(models.Model):
 
     def __str__(self) -> str:
         return f"{self.connection} up to {self.ts}"
+
+
+class BundleJob(models.Model):
+    """A bundle of evidence that somebody asked for: how far it is, and until when its file is kept.
+
+    `making` names the attempt that works on it; whoever finds another name there than their own has lost it.
+    """
+
+    class State(models.TextChoices):
+        """wanted, making, made (the record does not say so yet), ready to download; failed; deleted."""
+
+        WANTED = "wanted"
+        MAKING = "making"
+        MADE = "made"
+        READY = "ready"
+        FAILED = "failed"
+        DELETED = "deleted"
+
+    id = models.CharField(primary_key=True, max_length=36)
+    state = models.CharField(max_length=10, choices=State.choices, default=State.WANTED)
+    since = models.DateTimeField()
+    until = models.DateTimeField()
+    payloads = models.BooleanField(default=False)
+    asked_at = models.DateTimeField()
+    asked_by = models.JSONField(help_text="iss, sub and name of who asked.")
+    actor = models.CharField(max_length=64, help_text="The same person as the record knows them.")
+    making = models.CharField(max_length=36, blank=True)
+    beat_at = models.DateTimeField(null=True)
+    done = models.BigIntegerField(default=0)
+    total = models.BigIntegerField(default=0)
+    problem = models.TextField(blank=True)
+    name = models.CharField(max_length=300, blank=True)
+    size = models.BigIntegerField(default=0)
+    digest = models.CharField(max_length=64, blank=True, help_text="SHA-256 of the file.")
+    manifest = models.CharField(max_length=64, blank=True)
+    first = models.BigIntegerField(default=0)
+    last = models.BigIntegerField(default=0)
+    expires_at = models.DateTimeField(null=True)
+
+    class Meta:
+        indexes: ClassVar = [models.Index(fields=["state"], name="bundle_by_state")]
+
+    def __str__(self) -> str:
+        return f"{self.since:%F} to {self.until:%F}: {self.state}"
+
+
+class BundlePart(models.Model):
+    """A piece of a bundle's file, in the database so that every web process can hand it out."""
+
+    making = models.CharField(max_length=36)
+    number = models.PositiveIntegerField()
+    body = models.BinaryField()
+
+    class Meta:
+        constraints: ClassVar = [models.UniqueConstraint(fields=["making", "number"], name="one_bundle_part")]
+
+    def __str__(self) -> str:
+        return f"{self.making} {self.number}"

@@ -5,6 +5,7 @@
 "use strict";
 
 const POLL_MS = 10_000;
+const WORKING_MS = 2_000;
 const APPROVE_GUARD_MS = 1_000;
 const clock = document.querySelector("meta[name=server-now]");
 const offset = clock ? Number(clock.content) - Date.now() : 0;
@@ -226,4 +227,6 @@ if (document.querySelector("[data-live]")) {
   connect();
   badge();
   setInterval(() => document.documentElement.dataset.socket !== "open" && refresh(), POLL_MS);
+  /* Work in the background sends no news. */
+  setInterval(() => document.querySelector("[data-working]") && refresh(), WORKING_MS);
 }

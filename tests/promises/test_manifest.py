@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.promises.promises import PROMISES, Promise
+from sessions.evidence.promises import PROMISES, Promise
 
 ROOT = Path(__file__).resolve().parents[2]
 IDS = {promise.id for promise in PROMISES}

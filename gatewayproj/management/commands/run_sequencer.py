@@ -13,6 +13,8 @@ from django.db import DatabaseError, connection
 from gatewayproj import soundness
 from sessions import installation, logkey
 from sessions.anchors import AnchorBroken
+from sessions.evidence.jobs import Maker
+from sessions.evidence.report import report
 
 log = logging.getLogger("holdgate.process")
 
@@ -36,7 +38,10 @@ class Command(BaseCommand):
         except (soundness.Refused, logkey.KeyUnusable, AnchorBroken, DatabaseError) as error:
             raise CommandError(str(error)) from error
         connection.close()
+        maker = Maker(installation.signer, report)
         sequencer.start()
+        maker.start()
         log.info("signing the log %s", installation.signer().name)
         stopping.wait()
+        maker.stop()
         sequencer.stop()

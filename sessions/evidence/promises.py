@@ -1,7 +1,7 @@
 """The ten promises of the house: id, sentence, and the SOC 2 criteria (2017, revised 2022) it serves.
 
 This is their only list. Tests carry the ids (`@pytest.mark.promise("fail-closed")`), README.md prints the
-sentences.
+sentences, and the evidence page counts what the record says of each.
 """
 
 from __future__ import annotations
