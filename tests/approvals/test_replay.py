@@ -97,7 +97,8 @@ def test_an_admin_sees_what_happened_and_no_value(request_: ApprovalRequest) -> 
 @pytest.mark.parametrize(
     "query",
     ["q=orders+dele*", "tool=query&verdict=hold", "person=henry&outcome=blocked", "exposed=iban", "masked=email",
-     f"caller={ACTOR}&rule=never", "since=2026-01-01T00:00", f"connection={CONNECTION}&outcome=answered"],
+     pytest.param(f"caller={ACTOR}&rule=never", id="caller"), "since=2026-01-01T00:00",
+     f"connection={CONNECTION}&outcome=answered"],
 )  # fmt: skip
 def test_sessions_are_found_by_their_calls_and_the_search_is_recorded(query: str, request_: ApprovalRequest) -> None:
     page = browser(GRACE).get(f"/sessions/?{query}").content.decode()
