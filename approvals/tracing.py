@@ -266,11 +266,14 @@ def _below(name: str, value: Any, step: Step | Name) -> Iterator[Named]:
     elif step is Step.ANY_INDEX:
         yield from _members(name, value) if isinstance(value, list) else ()
     else:
-        waiting = [(name, value)]
+        waiting: list[Iterator[Named]] = [iter([(name, value)])]
         while waiting:
-            at = waiting.pop()
-            yield at
-            waiting.extend(reversed(list(_members(*at))))
+            at = next(waiting[-1], None)
+            if at is None:
+                waiting.pop()
+            else:
+                yield at
+                waiting.append(_members(*at))
 
 
 def _members(name: str, value: Any) -> Iterator[Named]:
