@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 import time
 from contextlib import aclosing
 from dataclasses import replace
@@ -12,19 +13,17 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
-from django.db import Error as DatabaseFailure
-
 from approvals import access, holding, keyed
 from approvals.database import in_database
 from approvals.denials import DeniedTooOften
 from approvals.models import ApprovalRequest
 from approvals.outlet import counts
 from approvals.states import Status
-from approvals.timers import run_due
 from approvals.verdicts import Block, Hold
 from approvals.waiting import happens
-from proxy import denials, replies
+from proxy import denials, polling, replies
 from proxy.answers import readdressed
+from proxy.approval_rows import REREAD_SECONDS, current, read
 from proxy.binding import readable, shown_parameters
 from proxy.cancelling import Cancelling
 from proxy.faults import CallFailed, record_unavailable
@@ -54,8 +53,6 @@ PULSE_SECONDS = 10.0
 # A caller that takes no stream hears nothing while it waits; beyond this, clients and proxies give up.
 SILENT_SECONDS = 25.0
 RETRY_SECONDS = 5.0
-# After the database failed, the row is read again so much later.
-REREAD_SECONDS = 1.0
 WAITING = frozenset({Status.PENDING, Status.EXECUTING})
 TAKEN_BACK = frozenset({Status.CANCELLED, Status.REVOKED})
 OBJECTED = frozenset({Status.DENIED, Status.REVOKED})
@@ -81,10 +78,11 @@ class Asking:
         self.cancelling = Cancelling(house, background)
         self.stopping = asyncio.Event()
 
-    async def wait(self, exchange: Exchange, hold: Hold) -> AsyncIterator[Pulse]:
+    async def wait(self, exchange: Exchange, hold: Hold) -> AsyncIterator[Pulse | Reply]:
         """Open a request or join one, and give signs of life until it is decided or the caller's time is up.
 
         What came of it is read by `claim`. When the caller leaves, the request stays for whoever comes back.
+        Raises ComesBack when only this answer's time is up.
         """
         exchange.moved = False
         exchange.call_id = exchange.own_id  # a request that this caller had joined may be over
@@ -98,9 +96,17 @@ class Asking:
             exchange.moved = True
             return
         try:
+            # One budget for the whole call, however often it is asked anew.
+            exchange.hold_until = exchange.hold_until or time.monotonic() + self._budget(exchange)
+            if (place := await polling.opening(exchange)) is not None:
+                yield place
             async with aclosing(self.until_decided(exchange, request)) as pulses:
                 async for pulse in pulses:
                     yield pulse
+            if self._comes_back(exchange):
+                await self._detach(exchange)
+                yield polling.pause(exchange)
+                raise polling.ComesBack
             if exchange.pulses and exchange.request and Status(exchange.request.status) is Status.APPROVED:
                 yield sign_of_life(exchange, f"Approval {request.id} was given; the call is run now")
         except BaseException:  # the caller left, or the database failed: whoever comes back may join
@@ -180,8 +186,6 @@ class Asking:
         It is read on a hint, never per pulse.
         """
         started = due = time.monotonic()
-        # One budget for the whole call, however often it is asked anew.
-        exchange.hold_until = exchange.hold_until or started + self._budget(exchange)
         with (
             self.cancelling.waits(exchange, request.id),
             self._house.waiting.watch(request.id, request.version) as moved,
@@ -191,7 +195,7 @@ class Asking:
                 if now >= due:
                     due = now + PULSE_SECONDS
                     yield waiting(exchange, request, now - started)
-                left = exchange.hold_until - time.monotonic()
+                left = min(exchange.hold_until, exchange.answer_until) - time.monotonic()
                 if left <= 0:
                     break
                 expiry = (request.expires_at - datetime.now(UTC)).total_seconds()
@@ -200,26 +204,8 @@ class Asking:
                 if not await happens(moved, nap) and datetime.now(UTC) < request.expires_at:
                     continue
                 moved.clear()
-                request = await self._current(request, moved)
+                request = await current(self._house, request, moved)
         exchange.request = request
-
-    async def _current(self, request: ApprovalRequest, moved: asyncio.Event) -> ApprovalRequest:
-        """Return the row as it is now. A failure decides nothing: then the caller waits on, with what was read last."""
-        try:
-            return await in_database(partial(self._read, request.id))
-        except (DatabaseFailure, RecordUnavailable) as error:
-            log.warning("cannot read an approval that is waited for: %s", type(error).__name__)
-            await asyncio.sleep(REREAD_SECONDS)
-            moved.set()
-            return request
-
-    def _read(self, approval_id: str) -> ApprovalRequest:
-        """Return the row as it is now, after what is overdue by the database's clock has been expired."""
-        request = ApprovalRequest.objects.get(pk=approval_id)
-        if Status(request.status) is Status.PENDING and request.expires_at <= datetime.now(UTC):
-            run_due(self._house)
-            request.refresh_from_db()
-        return request
 
     def _budget(self, exchange: Exchange) -> float:
         """Return for how many seconds this caller is kept on the line."""
@@ -240,6 +226,17 @@ class Asking:
         if unattended := self.unattend(exchange):
             process = self._house.journal.process_id
             self._background.run(in_database(lambda: holding.detach(unattended, process)))
+
+    async def _detach(self, exchange: Exchange) -> None:
+        """As `let_go`, committed before the caller hears of it: they may come back at once."""
+        if unattended := self.unattend(exchange):
+            await in_database(partial(holding.detach, unattended, self._house.journal.process_id))
+
+    def _comes_back(self, exchange: Exchange) -> bool:
+        """Say whether the caller, whose answer ends, waits on with another one."""
+        is_over = time.monotonic() >= exchange.hold_until
+        waits = exchange.request is not None and Status(exchange.request.status) in WAITING
+        return waits and not is_over and exchange.answer_until < math.inf and not self.stopping.is_set()
 
     async def claim(self, exchange: Exchange, hold: Hold) -> Moved | Settled | Permit:
         """Take the approved request for its one execution, judged again under the policy of this moment."""
@@ -277,9 +274,8 @@ class Asking:
         before = exchange.tool_digest
         try:
             await self._catalogue.refresh(exchange)
-        except CallFailed:  # committed before the caller hears of it: they may come back at once
-            if unattended := self.unattend(exchange):
-                await in_database(lambda: holding.detach(unattended, self._house.journal.process_id))
+        except CallFailed:
+            await self._detach(exchange)
             raise
         verdict = await self._judging.judge(exchange)
         if exchange.tool_digest != before:
@@ -320,7 +316,7 @@ class Asking:
             self._house.waiting.hint([request.id])
             return self._forwarding.permit(hold.rules, hold.would, permit_until, claim=token)
         exchange.committed = False
-        now = await in_database(partial(self._read, request.id))
+        now = await in_database(partial(read, self._house, request.id))
         if Status(now.status) in TAKEN_BACK:
             return await self._refused(exchange, hold, now)
         return Moved()  # another caller was faster, or the approvers lost their standing: look again

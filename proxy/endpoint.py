@@ -16,7 +16,7 @@ from approvals import access, keys, known
 from approvals.config.schema import BUILT_IN
 from approvals.database import in_database
 from approvals.origins import Own, host_allowed, origin_allowed
-from proxy import handles, mcp, replies, rounds, tasks
+from proxy import handles, mcp, polling, replies, rounds, tasks
 from proxy import knobs as wishes
 from proxy.body import BodyTooLarge, CallerGone, read_body
 from proxy.builtin import server as builtin
@@ -279,6 +279,9 @@ class Gateway:
             await self._reject(connection, send, made)
             return
         holder, last = handles.holder_of(made), asked.last_event_id
+        if (held := handles.take("held", last, holder)) is not None:
+            await self._wait_on(connection, guest, held, headers, receive, send)
+            return
         made.last_event_id, made.resumes = handles.take("event", last, holder), handles.take("call", last, holder)
         if last is not None and made.last_event_id is None and made.resumes is None:
             rejection = Rejection(status=400, code=-32600, message="Last-Event-ID is not of a stream of this session.")
@@ -286,6 +289,22 @@ class Gateway:
             return
         service: Service = self._steps.resuming if made.resumes else self._steps
         await self._answer(made, service, receive, send)
+
+    async def _wait_on(
+        self, connection: str, guest: Admitted, held: Any, headers: RawHeaders, receive: Any, send: Any
+    ) -> None:
+        """Go on with a held call whose caller has come back."""
+        parked = await polling.taken(held)
+        if parked is None:
+            rejection = Rejection(status=404, code=-32600, message="The call has its answer already.")
+            await self._reject(connection, send, rejection)
+            return
+        made = await self._exchange(connection, guest, parked.message, headers, Headers(headers))
+        if isinstance(made, Rejection):
+            await self._reject(connection, send, made)
+            return
+        polling.resume(made, parked)
+        await self._answer(made, self._steps, receive, send)
 
     async def _end_session(self, connection: str, guest: Admitted, session: Session) -> None:
         """End a session on both sides; ours ends whatever the upstream says."""

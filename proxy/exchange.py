@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
@@ -73,6 +74,8 @@ class Exchange:
     replaces: str = ""  # the superseded approval for which this caller waited before
     attends: str = ""  # the approval for which this caller is on the line
     request: ApprovalRequest | None = None
+    answer_until: float = math.inf  # monotonic seconds: how long this one answer is open
+    parked: str = ""  # under which what was sent lies, for a caller who comes back
     hold_until: float = 0.0  # monotonic seconds: how long this caller is kept on the line, over all its requests
     moved: bool = False  # the policy moved before the request was opened
     crowded: str = ""  # why it may not wait: there are too many already

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from proxy.legacy import Session
 
 # A request of a server, the state of a call in rounds, a task, a page of the list of tasks, a place in a server's own
-# stream and in that of a call.
-Kind = Literal["request", "state", "task", "cursor", "event", "call"]
+# stream, in that of a call, and in that of a call that is held.
+Kind = Literal["request", "state", "task", "cursor", "event", "call", "held"]
 
 _LETTERS = string.ascii_lowercase[:16]
 _TO_LETTERS = bytes.maketrans(b"0123456789abcdef", _LETTERS.encode())

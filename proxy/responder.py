@@ -19,6 +19,7 @@ from masking.engine import MaskingFailed
 from proxy import replies
 from proxy.faults import CallFailed
 from proxy.pipeline import Pulse, Reply
+from proxy.polling import ComesBack
 from proxy.recording import decision
 from proxy.refusals import REASONS, Refusal
 from proxy.response import ResponseWriter, send_json
@@ -59,6 +60,8 @@ async def pump(exchange: Exchange, service: Service, say: Say) -> None:
                 await say(group)
     except CallFailed as failed:
         await say((_fault_reply(exchange, failed),))
+    except ComesBack:
+        service.left(exchange)
     except MaskingFailed:
         message = "The request could not be masked for the record."
         executed: Executed = "unknown" if exchange.committed else "false"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from proxy import polling
 from proxy.asking import Asking
 from proxy.catalogue import Catalogue
 from proxy.crowd import Crowd
@@ -44,6 +45,7 @@ class GatewaySteps:
         counts: Counts,
     ) -> None:
         self._transport = transport
+        self._background = background
         requests = OwnRequests(house, transport, background)
         catalogue = Catalogue(house, requests)
         self.discovery = Discovery(house, transport, requests, catalogue)
@@ -72,7 +74,7 @@ class GatewaySteps:
             self._requests.refuse(exchange)
         return outcome
 
-    def wait(self, exchange: Exchange, hold: Hold) -> AsyncIterator[Pulse]:
+    def wait(self, exchange: Exchange, hold: Hold) -> AsyncIterator[Pulse | Reply]:
         return self.asking.wait(exchange, hold) if self.crowd.admit(exchange) else _nothing()
 
     async def claim(self, exchange: Exchange, hold: Hold) -> Moved | Settled | Permit:
@@ -96,6 +98,8 @@ class GatewaySteps:
         """Forget an exchange, however it ended: if who calls was not recorded, the next call brings that entry."""
         self.places.forget(exchange)
         self.asking.unattend(exchange)
+        if exchange.parked and exchange.handed_over:
+            self._background.run(polling.forget(exchange.parked))
         self.crowd.leave(exchange)
 
     def left(self, exchange: Exchange) -> None:

@@ -64,7 +64,7 @@ connections:
     default: hold
     default_approval: {require: {any_of: [{groups: [dba], count: 1}]}, expires_after: 30m}
     access_requests: {require: {any_of: [{groups: [dba], count: 1}]}, max_duration: 8h, expires_after: 15m}
-    wait: {default: 50s, ci: 30m, max: 1h}
+    wait: {default: 50s, ci: 30m, max: 1h, stream: 25s}
     timeout: 60s
     rate: [{calls: 600, per: 1m, by: caller}, {calls: 10, per: 1h, by: tool}]
     pin_tools: false

@@ -134,11 +134,15 @@ class Rate(Strict):
 
 
 class Wait(Strict):
-    """How long a held caller is kept on the line, in seconds; nothing exceeds `max`."""
+    """How long a held caller is kept on the line, in seconds; nothing exceeds `max`.
+
+    With `stream` no single answer is longer than that: who can, comes back for the rest.
+    """
 
     default: Pause = 50
     ci: Pause = 30 * 60
     max: Pause = 60 * 60
+    stream: Duration | None = None
 
     def seconds(self, kind: Kind) -> int:
         """Return how long a caller of this kind waits when it asks for nothing else."""
