@@ -33,9 +33,14 @@ from approvals.masks import api as masks_api
 from approvals.notices import api as deliveries
 from approvals.slack import views as slack
 from gatewayproj import api_docs, health, metrics_page, oidc, saml_views, sign_in
+from proxy.oauth import pages as servers
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("approvals.urls")),
+    path("me/servers/", servers.mine, name="servers"),
+    path("me/servers/<str:connection>/connect/", servers.connect, name="server-connect"),
+    path("me/servers/<str:connection>/callback/", servers.callback, name="server-callback"),
+    path("me/servers/<str:connection>/disconnect/", servers.disconnect, name="server-disconnect"),
     path("sessions/", replay.sessions, name="sessions"),
     path("sessions/<str:session_id>/", replay.session, name="session"),
     path("retention/", retention_pages.page, name="retention"),

@@ -202,7 +202,7 @@ class Catalogue:
         )
         await self._house.journal.append(*exchange.opening, event)
         exchange.opening = ()
-        refusal = type(fault)(fault.message, executed="false").refusal(call_id=exchange.call_id)
+        refusal = type(fault)(fault.message, executed="false", url=fault.url).refusal(call_id=exchange.call_id)
         return CallFailed(refusal, status=404 if isinstance(fault, SessionLost) else None)
 
 

@@ -119,7 +119,7 @@ _ROWS = (
         17,
         502,
         "THE UPSTREAM CREDENTIAL IS NOT AVAILABLE",
-        "Tell the operator of the gateway.",
+        "Do what it says, or tell the operator of the gateway.",
     ),
     (
         "record_unavailable",

@@ -37,7 +37,12 @@ if TYPE_CHECKING:
 SESSION_GONE = 404
 POLLING = "2025-11-25"  # since when an event without data opens a stream that can be taken up again
 Verb = Literal["GET", "POST"]
-_WHOSE: dict[str, Whose] = {"client_credentials": "client", "refresh_token": "client", "token_exchange": "exchanged"}
+_WHOSE: dict[str, Whose] = {
+    "client_credentials": "client",
+    "refresh_token": "client",
+    "authorization_code": "account",
+    "token_exchange": "exchanged",
+}
 
 
 class Transport:

@@ -7,6 +7,7 @@ are used once: who comes with an old one ends the whole family, as servers with 
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import threading
 import uuid
@@ -14,7 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import parse_qs, parse_qsl, unquote, urlencode, urlsplit
 
 import jwt
 
@@ -37,6 +38,10 @@ class AuthorizationServer(ThreadingHTTPServer):
         self.good: dict[str, str] = {}  # access token to the subject that it stands for
         self.refresh: dict[str, str] = {}  # refresh token to its subject
         self.used: set[str] = set()
+        self.codes: dict[str, tuple[dict[str, str], str]] = {}  # code to what was asked, and who agreed
+        self.person = "somebody"  # who sits at the browser
+        self.sender = self.issuer  # what an answer names as its sender
+        self.denies = False
         self.rotates = True
         self.takes_public_clients = False
         self.seconds: Any = 3600
@@ -83,11 +88,31 @@ class AuthorizationServer(ThreadingHTTPServer):
         match form.get("grant_type", [""])[0]:
             case "client_credentials":
                 return 200, self.give("client")
+            case "authorization_code":
+                return self._redeemed(form)
             case "refresh_token":
                 return self._refreshed(form["refresh_token"][0])
             case "urn:ietf:params:oauth:grant-type:token-exchange":
                 return self._exchanged(form)
         return 400, {"error": "unsupported_grant_type"}
+
+    def authorize(self, query: dict[str, str]) -> str:
+        """Return where the browser goes back to (RFC 6749 §4.1.2)."""
+        back = {"state": query["state"], "iss": self.sender}
+        if self.denies:
+            return f"{query['redirect_uri']}?{urlencode({**back, 'error': 'access_denied'})}"
+        assert (query["response_type"], query["code_challenge_method"]) == ("code", "S256")
+        code = f"canary-code-{uuid.uuid4().hex}"
+        self.codes[code] = query, self.person
+        return f"{query['redirect_uri']}?{urlencode({**back, 'code': code})}"
+
+    def _redeemed(self, form: Form) -> tuple[int, Any]:
+        query, person = self.codes.pop(form["code"][0], ({}, ""))
+        digest = hashlib.sha256(form["code_verifier"][0].encode()).digest()
+        challenge = base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+        if query.get("redirect_uri") != form["redirect_uri"][0] or query["code_challenge"] != challenge:
+            return 400, {"error": "invalid_grant"}
+        return 200, self.give(person, refreshable=self.rotates)
 
     def _refreshed(self, token: str) -> tuple[int, Any]:
         if token in self.used:
@@ -126,7 +151,11 @@ class _Handler(BaseHTTPRequestHandler):
     server: AuthorizationServer
 
     def do_GET(self) -> None:
-        metadata = self.server.metadata.get(urlsplit(self.path).path)
+        parts = urlsplit(self.path)
+        if parts.path == "/authorize":
+            self._send(302, {}, self.server.authorize(dict(parse_qsl(parts.query))))
+            return
+        metadata = self.server.metadata.get(parts.path)
         self._send(404 if metadata is None else 200, metadata)
 
     def do_POST(self) -> None:
@@ -134,11 +163,11 @@ class _Handler(BaseHTTPRequestHandler):
         self.server.go.wait(10)
         self._send(*self.server.answer(form, self.headers.get("authorization", "")))
 
-    def _send(self, status: int, document: Any) -> None:
+    def _send(self, status: int, document: Any, location: str = "") -> None:
         body = document if isinstance(document, bytes) else json.dumps(document).encode()
         self.send_response(status)
         if 300 <= status < 400:
-            self.send_header("location", f"{self.server.issuer}/elsewhere")
+            self.send_header("location", location or f"{self.server.issuer}/elsewhere")
         self.send_header("content-type", "application/json")
         self.send_header("content-length", str(len(body)))
         self.end_headers()

@@ -120,6 +120,16 @@ connections:
         client_id: holdgate
         refresh_token: file:/run/secrets/mail-refresh
     default: deny
+  calendar:
+    url: https://calendar.example.com/mcp
+    credential:
+      oauth:
+        grant: authorization_code
+        authorization_endpoint: https://login.calendar.example/authorize
+        token_endpoint: https://login.calendar.example/token
+        client_id: holdgate
+        scope: [events]
+    default: deny
 channels:
   slack: {bot_token: env:SLACK_BOT_TOKEN, signing_secret: env:SLACK_SIGNING_SECRET, mode: http, team: T012AB3CD}
   email: {from: holdgate@example.com}

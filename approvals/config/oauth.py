@@ -13,9 +13,9 @@ from approvals.config.values import Line, Lines, Reference, Strict, distinct, pr
 
 NO_RESOURCE = "none"
 _USUAL_KIND: Final = "access_token"
-FOR_CALLERS = frozenset({"token_exchange"})
+FOR_CALLERS = frozenset({"authorization_code", "token_exchange"})
 # Where a refresh token is shown, a client need not have a secret.
-PUBLIC_CLIENTS = frozenset({"refresh_token"})
+PUBLIC_CLIENTS = frozenset({"refresh_token", "authorization_code"})
 
 
 def _secure(value: str) -> str:
@@ -55,9 +55,10 @@ class OAuth(Strict):
     itself says decides where secrets go.
     """
 
-    grant: Literal["client_credentials", "refresh_token", "token_exchange"]
+    grant: Literal["client_credentials", "refresh_token", "authorization_code", "token_exchange"]
     issuer: Endpoint | None = None
     token_endpoint: Endpoint | None = None
+    authorization_endpoint: Endpoint | None = None
     client_id: Annotated[Line, AfterValidator(_client)]
     client_secret: Reference | None = None
     client_auth: Literal["basic", "post"] = "basic"
@@ -73,6 +74,14 @@ class OAuth(Strict):
     def _whole(self) -> Self:
         if self.issuer is None and self.token_endpoint is None:
             raise problem("is required, or token_endpoint", "issuer")
+        if self.authorization_endpoint is not None and self.grant != "authorization_code":
+            raise problem("belongs to grant authorization_code", "authorization_endpoint")
+        if self.grant == "authorization_code" and self.issuer is None and self.authorization_endpoint is None:
+            raise problem("is required, or issuer", "authorization_endpoint")
+        self._client_is_whole()
+        return self
+
+    def _client_is_whole(self) -> None:
         if self.client_secret is not None and self.private_key is not None:
             raise problem("stands in place of client_secret, not beside it", "private_key")
         if self.client_secret is None and self.private_key is None and self.grant not in PUBLIC_CLIENTS:
@@ -83,7 +92,6 @@ class OAuth(Strict):
             raise problem("belongs to grant token_exchange", "subject_token_type")
         if self.key_id is not None and self.private_key is None:
             raise problem("needs private_key beside it", "key_id")
-        return self
 
     @property
     def secrets(self) -> tuple[str, ...]:

@@ -68,6 +68,8 @@ class Renewing:
                 left -= self._margin(left)
                 if found.access is not None and left > 0 and found.access != refused:
                     return found.access, min(left, LOOK_SECONDS)
+                if not found.refresh.reveal():  # there never was one, and the token that came without it is over
+                    raise NotConnected("expired")
                 turn = await in_database(partial(stored.lease, place, found.turn))
                 if turn is not None:
                     return await self._renewed(place, turn, found, renew)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
+from django.conf import settings
 from django.db import Error as DatabaseFailure
 
 from approvals import keys, known
@@ -154,6 +155,8 @@ class Tokens:
                 return await self._exchanged(place, asker)
             case "refresh_token":
                 return await self._renewed(place)
+            case "authorization_code":
+                return await self._connected(place, asker)
 
     async def _ask(self, place: Place, form: dict[str, str]) -> Granted:
         endpoint = await self._servers.endpoint(place.oauth, "token_endpoint")
@@ -195,6 +198,15 @@ class Tokens:
             message += " at the place that `refresh_token` names."
             raise CredentialUnavailable(message, detail="grant_ended") from error
 
+    async def _connected(self, place: Place, asker: Asker) -> tuple[Secret, float]:
+        """Return a token of the account that the caller has connected."""
+        try:
+            return await self._renewing.token(
+                place.digest, partial(self._refresh, place), self._refused.pop(place, None)
+            )
+        except NotConnected as error:
+            raise not_connected(asker.caller, ended=bool(str(error))) from error
+
     async def _refresh(self, place: Place, refresh: Secret) -> Granted:
         return await self._ask(place, {"grant_type": "refresh_token", "refresh_token": refresh.reveal()})
 
@@ -209,6 +221,24 @@ class Tokens:
 def margin_of(seconds: float) -> float:
     """Return how much of the end of a token's life is not used."""
     return min(MARGIN_SECONDS, max(0.0, seconds) * MARGIN_SHARE)
+
+
+def not_connected(caller: Caller, *, ended: bool) -> CredentialUnavailable:
+    """Return what is said to a caller who has no account at a server, and where a person gets one."""
+    detail = "account_ended" if ended else "account_missing"
+    if caller.kind != "person":
+        message = "The server wants an account of whoever calls, which people alone can connect; this caller is none."
+        return CredentialUnavailable(message, detail=detail)
+    begin = "The server takes your account no longer" if ended else "You have connected no account at this server yet"
+    message = f"{begin}: open the page in a browser, connect your account there, and call again."
+    return CredentialUnavailable(message, detail=detail, url=f"{settings.PUBLIC_URL}/me/servers/")
+
+
+def account_place(name: str, connection: Connection, account: str) -> str:
+    """Return the place of what one person has stored for a connection. Raises ValueError where nobody has."""
+    if connection.credential is None or connection.credential.oauth is None:
+        raise ValueError("the connection has no OAuth credential")
+    return Place(name, connection.credential.oauth, str(connection.url), account).digest
 
 
 def wanted(oauth: OAuth, url: str) -> dict[str, str | tuple[str, ...]]:
@@ -238,6 +268,8 @@ def _place(name: str, connection: Connection, asker: Asker) -> Place:
     if connection.credential is None or connection.credential.oauth is None:
         raise ValueError("the connection has no OAuth credential")
     oauth, who = connection.credential.oauth, ""
+    if oauth.grant == "authorization_code":
+        who = asker.caller.key
     if oauth.grant == "token_exchange":
         # Of one and the same token: another one may stand for less.
         token = asker.token.reveal() if asker.token is not None else ""

@@ -16,7 +16,7 @@ LATER = [
 
 def test_a_document_that_uses_the_whole_language_loads() -> None:
     config = load(FULL)
-    assert set(config.connections) == {"orders-db", "tickets", "reports", "mail"}
+    assert set(config.connections) == {"orders-db", "tickets", "reports", "mail", "calendar"}
     assert [rule.name for rule in config.rules] == [
         "never-drop",
         "writes-need-a-dba",

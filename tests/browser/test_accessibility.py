@@ -84,7 +84,7 @@ def look_at(page: Page, axe: str, address: str, also: Callable[[], None] | None 
 WHO: tuple[tuple[Human, tuple[str, ...]], ...] = (
     (ALICE, ("/", "/?show=all&q=query", "/?q=nothing", "/approvals/{id}/", "/approvals/bulk/?decision=deny&id={id}")),
     (ALICE, ("/load/", "/grants/", "/sessions/", "/approvals/no-such/")),
-    (ALICE, ("/me/accounts/", "/me/away/", "/me/browsers/", "/access/", "/reviews/")),
+    (ALICE, ("/me/accounts/", "/me/servers/", "/me/away/", "/me/browsers/", "/access/", "/reviews/")),
     (HENRY, ("/?show=asked", "/approvals/{id}/", "/sessions/s-1/")),
     (GRACE, ("/approvals/{id}/", "/sessions/", "/sessions/s-1/", "/load/", "/routes/", "/evidence/")),
     (

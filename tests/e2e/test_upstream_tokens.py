@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterator
+from html import unescape
 from typing import Any
 
 import httpx
@@ -24,7 +26,7 @@ from tests.world import World, marker, until, world
 pytestmark = pytest.mark.promise("secrets-stay")
 
 STATIC = "canary-static-credential"
-UPSTREAMS = ("tokens", "renewed", "exchanged", "static", "elsewhere")
+UPSTREAMS = ("tokens", "renewed", "exchanged", "accounts", "static", "elsewhere")
 SEED = "canary-refresh-seed"
 
 
@@ -39,13 +41,14 @@ def desk() -> Iterator[AuthorizationServer]:
 def here(issuer: FakeIssuer, desk: AuthorizationServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     with contextlib.ExitStack() as stack:
         upstreams = {name: stack.enter_context(running()) for name in UPSTREAMS}
-        for name in ("tokens", "renewed", "exchanged"):
+        for name in ("tokens", "renewed", "exchanged", "accounts"):
             upstreams[name].admits = desk.admits
         desk.refresh[SEED] = "the gateway"
         desk.metadata = {
             "/.well-known/oauth-authorization-server": {
                 "issuer": desk.issuer,
                 "token_endpoint": desk.token_endpoint,
+                "authorization_endpoint": f"{desk.issuer}/authorize",
             }
         }
         blocks = {"connections": connections(upstreams, desk), "rules": [held()]}
@@ -67,11 +70,13 @@ def connections(upstreams: dict[str, FakeUpstream], desk: AuthorizationServer) -
     own = {**client, "grant": "client_credentials"}
     renewed = {**client, "grant": "refresh_token", "refresh_token": "env:SEED"}
     exchanged = {**client, "grant": "token_exchange"}
+    accounts = {**client, "grant": "authorization_code"}
     secret = {"header": "X-Key", "value": "env:STATIC"}
     return {
         "tokens": connection(upstreams["tokens"].url, credential={"oauth": own}),
         "renewed": connection(upstreams["renewed"].url, credential={"oauth": renewed}),
         "exchanged": connection(upstreams["exchanged"].url, credential={"oauth": exchanged}),
+        "accounts": connection(upstreams["accounts"].url, credential={"oauth": accounts}),
         "static": connection(upstreams["static"].url, credential=secret),
         "bare": connection(upstreams["static"].url),
         "elsewhere": connection(upstreams["elsewhere"].url, networks=["10.0.0.0/8"]),
@@ -212,6 +217,33 @@ def test_a_grant_is_renewed_when_the_server_no_longer_takes_its_token(here: Worl
     assert upstream.markers[mark] == 1
     grants = [form["refresh_token"][0] for form in desk.asked if "refresh_token" in form]
     assert len(grants) == len(set(grants)) >= 2
+
+
+def test_a_person_connects_an_account_and_nobody_else_calls_with_it(here: World, desk: AuthorizationServer) -> None:
+    answer, upstream, mark = called(here, "accounts")
+    assert answer.outcome == ("credential_unavailable", "false")
+    assert answer.decision["url"] == f"{here.gateway.url}/me/servers/"
+    desk.person = "dave-at-the-server"
+    with here.browser(DAVE) as browser:
+        form = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', _page(browser, "/me/servers/"))
+        assert form is not None
+        shown = browser.post(
+            "/me/servers/accounts/connect/",
+            data={"csrfmiddlewaretoken": form[1]},
+            headers={"origin": here.gateway.url},
+        )
+        leads = re.search(r'href="(http://[^"]*/authorize[^"]*)"', shown.text)
+        assert leads is not None, shown.text
+        assert "Your account is connected" in _page(browser, unescape(leads[1]))
+    answer = until(lambda: _unless_refused(called(here, "accounts")[0]), "a call with the account")
+    [seen] = [one for one in upstream.calls if desk.good.get((one.header("authorization") or "")[7:])]
+    assert desk.good[(seen.header("authorization") or "")[7:]] == "dave-at-the-server"
+    assert here.caller(ALICE, "accounts").call("echo", {"marker": mark}).outcome == ("credential_unavailable", "false")
+    assert upstream.markers[mark] == 0
+
+
+def _unless_refused(answer: Answer) -> Answer | None:
+    return None if answer.is_error else answer
 
 
 def test_a_server_outside_of_its_networks_is_not_dialled(here: World) -> None:

@@ -284,6 +284,8 @@ WRONG = [
     ("client_secret: hunter2", "client_secret", "reference"),
     ("private_key: 'file:/k.pem'", "private_key", "not beside it"),
     ("grant: refresh_token", "refresh_token", "needs it"),
+    ("authorization_endpoint: 'https://as.example/a'", "authorization_endpoint", "belongs to grant authorization_code"),
+    ("grant: authorization_code", "authorization_endpoint", "is required"),
     ("refresh_token: 'env:R'", "refresh_token", "belongs to grant refresh_token"),
     ("subject_token_type: jwt", "subject_token_type", "belongs to grant token_exchange"),
     ("key_id: k", "key_id", "private_key"),
