@@ -11,6 +11,8 @@ import asyncio
 from django.conf import settings
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from proxy.response import UNREAD
+
 LONGEST_HEAD = 64 * 1024
 
 
@@ -31,6 +33,10 @@ class Protocol(HttpToolsProtocol):
         self._arrived()
         self.resume_writing()
         super().connection_lost(exc)
+        # A reset instead of an end: what was sent last lies unread at the other side, or never got there.
+        state = self.cycle.scope.get("state", {}) if bool(self.cycle) else {}
+        if isinstance(exc, ConnectionResetError) and UNREAD in state:
+            state[UNREAD]()
 
     def data_received(self, data: bytes) -> None:
         if not self._in_body:

@@ -29,8 +29,8 @@ from proxy.large import apart
 from proxy.oauth.tokens import Asker
 from proxy.protected_resource import challenge
 from proxy.refusals import Refusal
-from proxy.responder import Responder
-from proxy.response import send_json
+from proxy.responder import Responder, undelivered
+from proxy.response import UNREAD, send_json
 from proxy.server_requests import answered
 from proxy.standing import Standing, listening
 from proxy.tokens import TokenRejected
@@ -38,6 +38,8 @@ from sessions.events import Event
 from sessions.ids import uuid7
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from approvals.config.schema import Connection
     from approvals.runtime import Runtime
     from proxy.background import Background
@@ -132,7 +134,7 @@ class Gateway:
         if scope["method"] != "POST":
             await self._control(connection, guest, scope, receive, send)
             return
-        await self._post(connection, guest, headers, receive, send)
+        await self._post(connection, guest, scope, receive, send)
 
     async def _admit(self, connection: str, headers: RawHeaders, send: Any) -> Admitted | None:
         try:
@@ -156,8 +158,8 @@ class Gateway:
             await self._refuse(send, refusal, (b"www-authenticate", value.encode("latin-1", "replace")))
             return None
 
-    async def _post(self, connection: str, guest: Admitted, headers: RawHeaders, receive: Any, send: Any) -> None:
-        configured = self._configured(connection)
+    async def _post(self, connection: str, guest: Admitted, scope: Any, receive: Any, send: Any) -> None:
+        headers, configured = scope["headers"], self._configured(connection)
         try:
             # Gone since a moment ago: then not a byte is read for it, and it is refused below.
             body = await read_body(receive, headers, configured.max_body if configured else 0)
@@ -180,11 +182,18 @@ class Gateway:
             if len(messages) > 1:
                 made.accepts = "json"  # a batch is answered as one array, so nothing is heard while one of it waits
             exchanges.append(made)
+        scope.setdefault("state", {})[UNREAD] = partial(self._unread, exchanges)
         service = self._builtin if connection == BUILT_IN else self._steps
         if isinstance(parsed, tuple):
             await self._responder(service, receive, send).answer_batch(exchanges)
         else:
             await self._answer(exchanges[0], service, receive, send)
+
+    def _unread(self, exchanges: Sequence[Exchange]) -> None:
+        """Keep the results of held calls for the identical calls: their caller is gone without having read them."""
+        for exchange in exchanges:
+            if exchange.delivers and exchange.handed_over:
+                self._background.run(undelivered(exchange.delivers))
 
     def _responder(self, service: Service, receive: Any, send: Any) -> Responder:
         return Responder(service, self._background, self._standing, receive, send)

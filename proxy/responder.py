@@ -140,7 +140,7 @@ class Responder:
             self._service.left(exchange)
             # Callers often leave the moment they have their answer.
             if exchange.delivers and not exchange.handed_over:
-                self._background.run(_undelivered(exchange.delivers))
+                self._background.run(undelivered(exchange.delivers))
 
 
 def leave(exchange: Exchange, task: asyncio.Task[Any]) -> None:
@@ -153,7 +153,7 @@ def leave(exchange: Exchange, task: asyncio.Task[Any]) -> None:
         task.cancel()
 
 
-async def _undelivered(approval_id: str) -> None:
+async def undelivered(approval_id: str) -> None:
     """Keep the result of a held call, which did not reach its caller, for the identical call."""
     await in_database(lambda: holding.undeliver(approval_id))
 

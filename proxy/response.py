@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 from proxy import sse
@@ -18,6 +19,9 @@ STREAM_HEADERS = [
     (b"x-accel-buffering", b"no"),
 ]
 HTTP_OK = 200
+# In the state of an ASGI scope: called by our own server when the caller is gone and has left its answer unread.
+UNREAD = "holdgate.unread"
+_TURNS = 5  # of the event loop, in which it notices what has reached its sockets
 RETRY_MILLISECONDS = 500
 
 
@@ -56,6 +60,8 @@ class ResponseWriter:
             await self._send({"type": "http.response.start", "status": HTTP_OK, "headers": headers})
         last = items[-1]
         final = isinstance(last, Reply) and last.final
+        if final and self._exchange.delivers and await self._is_gone():
+            return
         if self._streaming:
             body = b"".join(map(_framed, items))
             await self._send({"type": "http.response.body", "body": body, "more_body": not final})
@@ -66,6 +72,12 @@ class ResponseWriter:
             self._exchange.handed_over = self.complete = True
         elif self._streaming and self._exchange.is_paused and self._exchange.is_resumable:
             await self._pause()
+
+    async def _is_gone(self) -> bool:
+        """Say whether a caller who was given leave has hung up meanwhile: their identical call gets the answer."""
+        for _ in range(_TURNS):
+            await asyncio.sleep(0)
+        return not self._exchange.heard
 
     async def _pause(self) -> None:
         """End the stream as the upstream did: its caller comes back for the rest of it."""

@@ -18,7 +18,7 @@ from tests.history import ENDS
 from tests.hostile import Hostile, Turn
 from tests.hostile import head as answer_head
 from tests.issuer import FakeIssuer
-from tests.line import JSON_ONLY, Line
+from tests.line import JSON_ONLY, STREAM, Line
 from tests.people import DAVE
 from tests.upstream import FakeUpstream
 from tests.upstream_tools import TOOLS
@@ -65,6 +65,10 @@ class Stage:
 
     def caller(self, era: str, connection: str = "stage") -> Line:
         return self.here.caller(DAVE, connection, era=era)
+
+    def delivered(self, approval: str) -> object:
+        """Return when the result of this approval was delivered; None when nobody has it."""
+        return self.here.stored.value("SELECT delivered_at FROM approvals_approvalrequest WHERE id = ?", approval)
 
     def kinds(self, mark: str) -> list[str]:
         """Return intent and end of the call with this marker, as the record has them."""
@@ -174,6 +178,28 @@ def test_at_any_instant(stage: Stage, era: str) -> None:
         assert len(kinds) in (0, 2), kinds
         assert stage.upstream.times(mark) <= len(kinds) / 2
         assert kinds[1:] != ["call.cancelled"] or era == "modern"
+
+
+@pytest.mark.promise("bound-decision")
+@pytest.mark.promise("nothing-lost")
+@pytest.mark.parametrize("era", ERAS)
+@pytest.mark.parametrize("accept", [JSON_ONLY, STREAM])
+def test_with_the_answer_unread(stage: Stage, era: str, accept: str) -> None:
+    caller, mark = stage.caller(era), marker()
+    arguments = {"sql": "delete", "marker": mark}
+    with Wire(caller.url) as wire:
+        wire.send(request(caller, caller.tool_call("echo", arguments), accept=accept))
+        (approval,) = stage.here.asked_for(mark)
+        stage.here.approve(approval)
+        until(lambda: "call.result" in stage.kinds(mark), "the end of the call")
+        stage.here.noticed()
+    # Whoever closes with the answer unread resets the connection.
+    until(lambda: stage.delivered(approval) is None, "the gateway to know that nobody has read the answer")
+
+    again = caller.call("echo", arguments)
+
+    assert again.approval["id"] == approval
+    assert (again.said, stage.upstream.times(mark)) == ("done", 1)
 
 
 @pytest.mark.promise("bound-decision")
