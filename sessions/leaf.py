@@ -10,13 +10,16 @@ from __future__ import annotations
 import functools
 import hashlib
 import re
-from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import orjson
 
-from sessions.events import Fact
+from sessions.content import Commitment, Leaf
+
+__all__ = [
+    "Commitment", "Leaf", "LeafInvalid", "commit", "decode", "encode", "leaf_hash", "moment", "timestamp",
+]  # fmt: skip
 
 VERSION: Final = 1
 SALT_BYTES: Final = 32
@@ -34,34 +37,6 @@ _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 
 class LeafInvalid(ValueError):
     """A value that leaf format v1 cannot hold, or stored bytes that are no leaf of it."""
-
-
-class Commitment(NamedTuple):
-    """A salted commitment to a payload: `digest` as 64 hex digits, `length` of the payload in bytes."""
-
-    digest: str
-    length: int
-
-
-class Leaf(NamedTuple):  # made for every entry: a frozen dataclass takes three times as long to fill
-    """The content of one entry. `ts` is RFC 3339, UTC, microseconds; `n` counts a writer's entries from 0."""
-
-    origin: str
-    kind: str
-    ts: str
-    writer: str
-    n: int
-    build: str
-    revision: int
-    digest: str
-    call: str
-    session: str
-    connection: str
-    method: str
-    tool: str
-    actor: str
-    facts: Mapping[str, Fact]
-    payloads: Mapping[str, Commitment]
 
 
 def timestamp(moment: datetime) -> str:

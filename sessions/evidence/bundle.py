@@ -18,7 +18,10 @@ VERIFIER: Final = "gwverify.pyz"
 _DATE: Final = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip can say
 _BLOCK: Final = 1 << 20
 _MAIN: Final = "import sys\n\nfrom sessions.evidence.gwverify.command import main\n\nsys.exit(main())\n"
-_PARTS: Final = ("__init__.py", "tree.py", "evidence/__init__.py")
+_PARTS: Final = (
+    "__init__.py", "content.py", "tree.py", "evidence/__init__.py", "evidence/derived.py", "evidence/grouped.py",
+    "evidence/tables.py",
+)  # fmt: skip
 
 
 def pack(folder: Path, target: Path, told: Mapping[str, Any], signer: Signer) -> str:

@@ -15,23 +15,15 @@ from typing import IO, Any, Final
 from sessions import ledger
 from sessions.checkpoint import Signer
 from sessions.evidence.bundle import VERIFIER, pack, write_verifier
+from sessions.evidence.derived import ACCOUNTS, Derived
 from sessions.evidence.erasures import write_erasures
-from sessions.evidence.grouped import Calls, Requests
 from sessions.evidence.period import Log, Period
-from sessions.evidence.tables import Read, Tables
+from sessions.evidence.tables import Read
 from sessions.leaf import decode, leaf_hash, timestamp
 from sessions.rows import PayloadRow
 from sessions.tree import Frontier, Subtrees
 
 _AT_ONCE: Final = 200
-# The payloads that say who is behind a pseudonym.
-_ACCOUNTS: Final = {
-    "session.started": "caller",
-    "approval.voted": "voter",
-    "approval.break_glass": "voter",
-    "approval.reviewed": "voter",
-    "approval.resolved": "voter",
-}
 Progress = Callable[[int, int], None]
 """Called with how many entries were written, and of how many."""
 
@@ -85,14 +77,14 @@ def export(
 
 
 def _write(folder: Path, log: Log, period: Period, wanted: Wanted, progress: Progress) -> dict[str, Any]:
-    for name in ("log", "policy", "integrity"):
+    for name in ("log", "policy", "integrity", "access"):
         (folder / name).mkdir()
     hashes = log.leaf_hashes(period.end)
     _start(folder / "log" / "start.json", period, hashes)
     tree = Subtrees(hashes)
+    del hashes
     _publications(folder / "policy", log, period, tree)
     _keys(folder / "log" / "keys.jsonl", log, period, tree)
-    del hashes, tree
     with (folder / "log" / "checkpoints.txt").open("w") as file:
         file.writelines(f"{row.note}\n" for row in log.checkpoints(period))
     written = _Writer(folder, log, wanted)
@@ -101,19 +93,18 @@ def _write(folder: Path, log: Log, period: Period, wanted: Wanted, progress: Pro
         written.chunk(chunk)
         progress(min((number + 1) * _AT_ONCE, total), total)
     erased = write_erasures(folder / "log", log, period.end, written.gone)
-    return {**written.close(), "payloads_erased": erased}
+    return {**written.close(period, tree), "payloads_erased": erased}
 
 
 class _Writer:
     """Writes entries, payloads and tables as the entries come."""
 
     def __init__(self, folder: Path, log: Log, wanted: Wanted) -> None:
-        self._log, self._wanted = log, wanted
-        self._since, self._until = timestamp(wanted.since), timestamp(wanted.until)
+        self._folder, self._log, self._wanted = folder, log, wanted
         self._entries: IO[str] = (folder / "log" / "entries.jsonl").open("w", encoding="utf-8")
         self._payloads: IO[str] = (folder / "log" / "payloads.jsonl").open("w", encoding="utf-8")
-        self._tables, self._calls, self._requests = Tables(folder), Calls(folder), Requests(folder)
-        self._sessions: set[str] = set()
+        self._derived = Derived(folder, timestamp(wanted.since), timestamp(wanted.until))
+        self._bodies: dict[str, bytes] = {}
         self._missing: Counter[str] = Counter()
         self.gone: list[str] = []
 
@@ -127,39 +118,31 @@ class _Writer:
             have = {name: stored[one.digest] for name, one in leaf.payloads.items() if one.digest in stored}
             self._missing.update(kind for kind in (leaf.payloads.keys() - have.keys()))
             self.gone += [one.digest for name, one in leaf.payloads.items() if name not in have]
-            if self._wanted.payloads:
-                for name in sorted(have):
+            account = ACCOUNTS.get(leaf.kind, "")
+            for name in sorted(have):
+                if name == account:
+                    self._bodies[have[name].commitment.hex()] = have[name].body
+                # Who is who stands in a table anyway, and can be checked by its payload alone.
+                if self._wanted.payloads or name == account:
                     _line(self._payloads, _payload(have[name]))
-            bodies = {name: row.body for name, row in have.items()}
-            self._read(Read(index, leaf_hash(data).hex(), leaf, bodies))
+            self._derived.entry(Read(index, leaf_hash(data).hex(), leaf))
 
-    def _read(self, read: Read) -> None:
-        leaf = read.leaf
-        counts = self._since <= leaf.ts < self._until
-        self._calls.entry(read, counts=counts)
-        self._requests.entry(read, counts=counts)
-        account = read.payloads.get(_ACCOUNTS.get(leaf.kind, ""))
-        if account is not None:
-            self._tables.person(leaf.actor, account, read.place, leaf.kind)
-        if leaf.session and leaf.session not in self._sessions:
-            self._sessions.add(leaf.session)
-            earlier = None if leaf.kind == "session.started" else self._log.caller_of(leaf.session)
-            if earlier is not None:
-                self._tables.person(*earlier, "", "session.started, before this bundle")
-        if counts:
-            self._tables.entry(read)
-
-    def close(self) -> dict[str, Any]:
+    def close(self, period: Period, tree: Subtrees) -> dict[str, Any]:
         """Finish all files and return the summary: counts, and what must be zero."""
-        for part in (self._tables, self._calls, self._requests, self._entries, self._payloads):
+        earlier: dict[str, tuple[str, bytes]] = {}
+        with (self._folder / "access" / "earlier.jsonl").open("w", encoding="utf-8") as file:
+            for session in self._derived.begun_before():
+                found = self._log.start_of(session, period.start)
+                if found is None:
+                    continue
+                index, data, row = found
+                earlier[session] = (decode(data).actor, row.body)
+                proof = [one.hex() for one in tree.inclusion_proof(index)]
+                _line(file, {"i": index, "size": period.end, "proof": proof, "leaf": data.decode(), **_payload(row)})
+        told = self._derived.close(self._bodies, earlier)
+        for part in (self._entries, self._payloads):
             part.close()
-        return {
-            "kinds": dict(sorted(self._tables.counts.items())),
-            "rows": {**self._tables.rows, "calls": self._calls.rows, "approvals": self._requests.rows},
-            "decided_by_requester": self._requests.decided_by_requester,
-            "different_calls": self._requests.different_calls,
-            "payloads_missing": dict(sorted(self._missing.items())),
-        }
+        return {**told, "payloads_missing": dict(sorted(self._missing.items()))}
 
 
 def _chunks(entries: Iterable[tuple[int, bytes]]) -> Iterator[list[tuple[int, bytes]]]:

@@ -9,9 +9,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
 
+from sessions.content import Leaf
 from sessions.evidence.gwverify.populations import CALL_KINDS, ENDS
 from sessions.evidence.tables import Read, Table
-from sessions.leaf import Leaf
 
 _CALL: Final = (
     "call", "log_index", "received_at", "session", "connection", "method", "tool", "actor", "opened_by", "rules",

@@ -42,6 +42,10 @@ _KEYS: Final = (
     f"SELECT i.log_index, e.leaf FROM {guards.LOG_INDEX} i JOIN {guards.ENTRY} e ON e.id = i.entry_id "  # noqa: S608 - names of ours only
     "WHERE e.kind IN (%s, %s) AND i.log_index < %s ORDER BY i.log_index"
 )
+_STARTED: Final = (
+    f"SELECT i.log_index, e.leaf FROM {guards.LOG_INDEX} i JOIN {guards.ENTRY} e ON e.id = i.entry_id "  # noqa: S608 - names of ours only
+    "WHERE e.session = %s AND e.kind = 'session.started' AND i.log_index < %s ORDER BY i.log_index LIMIT 1"
+)
 _UNPLACED: Final = (
     f"SELECT COUNT(*) FROM {guards.ENTRY} e WHERE e.ts >= %s AND e.ts < %s AND NOT EXISTS "  # noqa: S608 - names of ours only
     f"(SELECT 1 FROM {guards.LOG_INDEX} i WHERE i.entry_id = e.id)"
@@ -119,15 +123,16 @@ class Log:
         for row in self._all(_KEYS, *KINDS, end):
             yield row[0], bytes(row[1])
 
-    def caller_of(self, session: str) -> tuple[str, bytes] | None:
-        """Return pseudonym and account of who called in a session that began earlier; None when it is not known."""
-        sql = f"SELECT leaf FROM {guards.ENTRY} WHERE session = %s AND kind = 'session.started' ORDER BY id LIMIT 1"  # noqa: S608 - a name of ours
-        for row in self._all(sql, session):
-            leaf = decode(bytes(row[0]))
-            committed = leaf.payloads.get("caller")
+    def start_of(self, session: str, end: int) -> tuple[int, bytes, PayloadRow] | None:
+        """Return log index and leaf of the entry with which a session began, and the payload that says who calls.
+
+        None when it is not below `end`, or its payload is erased.
+        """
+        for row in self._all(_STARTED, session, end):
+            committed = decode(bytes(row[1])).payloads.get("caller")
             stored = self.payloads([committed.digest]) if committed else {}
             for payload in stored.values():
-                return leaf.actor, payload.body
+                return row[0], bytes(row[1]), payload
         return None
 
     def _one(self, sql: str, *params: Any) -> tuple[Any, ...]:

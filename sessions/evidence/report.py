@@ -25,6 +25,7 @@ _FILES: Final = (
     ("population/refused_at_the_door.csv", "requests without a token or access, counted per minute"),
     ("population/notifications.csv", "who was told of what, and by which way"),
     ("population/other.csv", "entries of all other kinds"),
+    ("access/earlier.jsonl", "entries from before with which its sessions began, with their proofs"),
     ("access/people.csv", "who is behind each pseudonym, as entries say it; the group memberships are those of then"),
     ("availability/minutes.csv", "each minute in which something happened: calls, failures, refusals, restarts"),
     ("policy/<revision>.json", "each published configuration, secrets masked"),

@@ -24,6 +24,7 @@ from sessions.evidence.gwverify.populations import POPULATIONS, population_of
 from sessions.evidence.gwverify.verification import MANIFEST, NOTE
 from sessions.evidence.period import NotSealed
 from sessions.journal import Journal
+from sessions.models import Entry
 from tests import evidence
 from tests.evidence import CALLER, VOTER, Files, about, exported, files_of, findings, lines, signed_anew
 from tests.record import ORIGIN, Log
@@ -111,8 +112,24 @@ def test_a_bundle_without_payloads_is_sound_and_holds_none(bundle: Path, log: Lo
     bare = exported(log, tmp_path / "bare.zip", Wanted(wanted.since, wanted.until, payloads=False))
 
     files = files_of(bare.path)
-    assert files["log/payloads.jsonl"] == b""
+    kept = [json.loads(line)["name"] for line in files["log/payloads.jsonl"].splitlines()]
+    assert set(kept) == {"caller", "voter"}, "who is who stands in a table, and is proved"
     assert findings(files, str(log.signer.verify_key)) == []
+
+
+def test_who_called_in_a_session_that_began_before_is_proved_too(bundle: Path, log: Log, tmp_path: Path) -> None:
+    since = Entry.objects.get(kind="call.blocked").ts
+    key = str(log.signer.verify_key)
+
+    files = files_of(exported(log, tmp_path / "later.zip", Wanted(since, since + timedelta(days=1))).path)
+
+    assert findings(files, key) == []
+    (before,) = (row for row in rows(files, "access/people.csv") if row["pseudonym"] == CALLER)
+    assert (before["name"], before["known_from"]) == ("'=dave", "session.started, before this bundle")
+    renamed = {name: content.replace(b"=dave", b"=ivan") for name, content in files.items()}
+    assert any(
+        "payload altered: access/earlier.jsonl" in one for one in findings(signed_anew(renamed, log.signer), key)
+    )
 
 
 def test_entries_without_a_place_are_never_left_out_in_silence(bundle: Path, journal: Journal, log: Log) -> None:
@@ -163,6 +180,51 @@ def test_every_random_change_of_any_file_is_found(bundle: Path, log: Log, number
         changed, what = mutated(files, draw)
 
         assert findings(changed, key), f"{what} was not found (draw {number} of {SEED})"
+
+
+# What of a bundle is proved by the log, and not by the signature on the manifest alone.
+PROVED = ("population/", "access/", "availability/", "integrity/", "log/entries", "log/payloads", "policy/")
+
+
+def _says_the_same(name: str, one: bytes, other: bytes) -> bool:
+    """Blanks between the members of JSON say nothing."""
+    if name.endswith(".csv"):
+        return one == other
+    try:
+        if name.endswith(".jsonl"):
+            return [json.loads(line) for line in one.splitlines()] == [json.loads(line) for line in other.splitlines()]
+        return bool(json.loads(one) == json.loads(other))
+    except ValueError:
+        return False
+
+
+@pytest.mark.parametrize("number_of_changes", [150, pytest.param(10_000, marks=pytest.mark.chaos)])
+def test_every_random_change_of_what_is_proved_is_found_even_when_it_is_signed_anew(
+    bundle: Path, log: Log, number_of_changes: int
+) -> None:
+    files, key = files_of(bundle), str(log.signer.verify_key)
+    proved = {name: content for name, content in files.items() if name.startswith(PROVED) and content}
+    draw, tried = random.Random(SEED), 0  # noqa: S311 - no secret, and the same in every run
+    while tried < number_of_changes:
+        changed, what = mutated(proved, draw)
+        name = next((one for one in proved if changed.get(one) != proved[one]), "")
+        if not name or _says_the_same(name, proved[name], changed.get(name, b"")):
+            continue
+        tried += 1
+        forged = {**{one: content for one, content in files.items() if one not in proved}, **changed}
+        assert findings(signed_anew(forged, log.signer), key), f"{what} was not found"
+
+
+def _cell(files: Files) -> None:
+    files["population/calls.csv"] = files["population/calls.csv"].replace(b"orders-db", b"orders_db", 1)
+
+
+def _person(files: Files) -> None:
+    files["access/people.csv"] = files["access/people.csv"].replace(b"alice", b"grace")
+
+
+def _count(files: Files) -> None:
+    files["integrity/summary.json"] = files["integrity/summary.json"].replace(b'"calls": 4', b'"calls": 3')
 
 
 def _entries(change: Callable[[list[Any]], None]) -> Callable[[Files], None]:
@@ -220,8 +282,11 @@ FORGERIES: dict[str, tuple[Callable[[Files], None], str]] = {
     "the end cut": (_entries(lambda found: found.pop()), "truncated"),
     "a payload": (_payload, "payload altered"),
     "a payload dropped": (_payload_gone, "payload missing"),
-    "a row dropped": (_row_gone, "population: votes.csv: the entry of log index"),
-    "a call dropped": (_call_gone, "population: calls.csv: the call"),
+    "a row dropped": (_row_gone, "population/votes.csv: the row"),
+    "a call dropped": (_call_gone, "population/calls.csv: the row"),
+    "a cell": (_cell, "population/calls.csv: the row"),
+    "a name": (_person, "access/people.csv: the row"),
+    "a count": (_count, "integrity/summary.json"),
     "a policy": (_policy, "altered: policy/1.json"),
     "no policy": (_policy_gone, "policy missing"),
     "no checkpoints": (_cut_checkpoints, "nothing signed covers the entries"),

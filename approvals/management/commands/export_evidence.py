@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 from argparse import ArgumentParser
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,8 @@ class Command(BaseCommand):
     def handle(self, *_: Any, **options: Any) -> None:
         try:
             wanted = Wanted(moment(options["since"]), moment(options["until"]), not options["without_payloads"])
+            if wanted.until > datetime.now(UTC):
+                self.stderr.write("warning: the period is not over; a bundle made later will hold more than this one")
             signer = logkey.load(installation.log_key())
             target = Path(options["output"] or f"evidence_{signer.name}_{wanted.since:%F}_{wanted.until:%F}.zip")
             draft = target.with_name(f"{target.name}.part")

@@ -21,6 +21,7 @@ class Key:
     """A verifier key, `name+id+base64`. Raises CannotCheck when it is none."""
 
     def __init__(self, text: str) -> None:
+        self.text = text.strip()
         try:
             self.name, number, encoded = text.strip().split("+", 2)
             material = base64.b64decode(encoded, validate=True)
@@ -53,6 +54,9 @@ class Keys:
         self.name = first.name
         self._keys = [first]
         self._retired: dict[bytes, int] = {}
+
+    def __str__(self) -> str:
+        return self._keys[0].text
 
     def learn(self, index: int, kind: str, facts: dict[str, Any]) -> bool:
         """Take an entry that signs a key in or retires one; say whether a key in force signed what it says."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 # File of population/ -> what the kinds of its entries begin with. Each entry of the period is a row of one of them.
 POPULATIONS: dict[str, tuple[str, ...]] = {
     "votes": ("approval.voted", "approval.vote_refused", "approval.click_refused"),
@@ -26,6 +28,7 @@ CALL_KINDS = ("call.intent", "call.blocked", "call.refused", "call.repeated", "a
 ENDS = ("call.result", "call.failed", "call.unknown", "call.cancelled", "call.abandoned")
 
 
+@functools.cache
 def population_of(kind: str) -> str:
     """Return the population to which entries of this kind belong: the first whose beginning fits."""
     return next(name for name, starts in POPULATIONS.items() if kind.startswith(starts))
