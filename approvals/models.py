@@ -394,3 +394,4 @@ class OutboundMessage(models.Model):
 from approvals.catalogue import models as _of_pins  # noqa: E402, F401 - Django looks for the app's models here
 from approvals.notices import models as _of_routes  # noqa: E402, F401 - Django looks for the app's models here
 from approvals.slack import models as _of_slack  # noqa: E402, F401 - Django looks for the app's models here
+from approvals.streams import models as _of_streams  # noqa: E402, F401 - Django looks for the app's models here

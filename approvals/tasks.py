@@ -9,6 +9,7 @@ from approvals.evidence import bundles
 from approvals.masks import counting
 from approvals.runtime import runtime
 from approvals.senders import SENDERS
+from approvals.streams import following
 from sessions.search import index
 
 
@@ -57,3 +58,18 @@ def retain() -> int:
 def make_bundles() -> int:
     """Make bundles of evidence that people asked for, and delete old ones; return how many came to be ready."""
     return bundles.run_due(runtime())
+
+
+@shared_task(name="approvals.stream", acks_late=True, reject_on_worker_lost=True)
+def stream() -> int:
+    """Hand each stream to a task of its own, so that a receiver that hangs delays no other."""
+    names = sorted(runtime().policies.reload().policy.config.channels.streams)
+    for name in names:
+        stream_one.apply_async((name,), expires=following.LEASE.total_seconds())
+    return len(names)
+
+
+@shared_task(name="approvals.stream_one", acks_late=True, reject_on_worker_lost=True)
+def stream_one(name: str) -> int:
+    """Send what one stream lacks, if nobody else does; return how many entries arrived."""
+    return following.advance(runtime(), name)

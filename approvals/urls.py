@@ -19,6 +19,7 @@ from approvals import (
 from approvals.catalogue import pages as catalogue_pages
 from approvals.evidence import pages as evidence_pages
 from approvals.notices import browsers, pages
+from approvals.streams import pages as stream_pages
 
 urlpatterns = [
     path("", inbox.inbox, name="inbox"),
@@ -33,6 +34,8 @@ urlpatterns = [
     path("evidence/bundles/<str:bundle_id>/", evidence_pages.download, name="download-bundle"),
     path("evidence/bundles/<str:bundle_id>/delete/", evidence_pages.delete, name="delete-bundle"),
     path("load/", load.load, name="load"),
+    path("streams/", stream_pages.page, name="streams"),
+    path("streams/<str:name>/replay/", stream_pages.again, name="replay-stream"),
     path("routes/", pages.routes, name="routes"),
     path("routes/test/", pages.test, name="test-route"),
     path("routes/messages/<str:message_id>/again/", pages.again, name="send-again"),

@@ -23,6 +23,7 @@ COUNTING_SECONDS = 10.0
 INDEXING_SECONDS = 2.0
 RETAINING_SECONDS = 60.0
 BUNDLE_SECONDS = 2.0
+STREAMING_SECONDS = 2.0
 CLEARING_SECONDS = 3600.0
 # Threads of the embedded worker: channels that hang leave some for the timers.
 EMBEDDED_THREADS = 8
@@ -55,6 +56,11 @@ app.conf.beat_schedule = {
         "task": "approvals.index_calls",
         "schedule": INDEXING_SECONDS,
         "options": {"expires": INDEXING_SECONDS},
+    },
+    "stream": {
+        "task": "approvals.stream",
+        "schedule": STREAMING_SECONDS,
+        "options": {"expires": STREAMING_SECONDS},
     },
     "retain": {
         "task": "approvals.retain",

@@ -104,6 +104,15 @@ decided = Counts("holdgate_decisions", "What became of requests, decided here.",
 decision_seconds = Histogram(
     "holdgate_decision_seconds", "From a request to its approval or denial.", buckets=PEOPLE, registry=registry
 )
+stream_behind = Gauge(
+    "holdgate_stream_behind_entries", "Entries that a stream has not sent yet.", ["stream"], registry=registry
+)
+stream_seconds = Gauge(
+    "holdgate_stream_behind_seconds", "How long the oldest of them waits.", ["stream"], registry=registry
+)
+stream_failures = Gauge(
+    "holdgate_stream_failed_attempts", "Attempts that failed since one succeeded.", ["stream"], registry=registry
+)
 held = Gauge("holdgate_held_calls", "Calls that wait in this process now.", registry=registry)
 held_most = Gauge("holdgate_held_calls_limit", "How many may wait in this process.", registry=registry)
 wait_seconds = Histogram(

@@ -18,6 +18,7 @@ from approvals.notices.models import RouteState
 from approvals.origins import Own, host_allowed
 from approvals.runtime import runtime
 from approvals.states import Status
+from approvals.streams.following import standings
 from gatewayproj import metrics
 from gatewayproj.health import is_unsigned
 from sessions.models import Entry, SequencerState
@@ -76,6 +77,7 @@ def _look() -> None:
         metrics.owed.set(Review.objects.filter(closed_at=None).count())
         _look_at_the_log()
         _look_at_the_outbox()
+        _look_at_the_streams()
     except DatabaseError:
         for gauge in _LOOKED_UP:
             gauge.set(float("nan"))
@@ -87,6 +89,13 @@ def _look_at_the_log() -> None:
     times = list(rest.values_list("ts", flat=True)[:UNSIGNED_AT_MOST])
     metrics.unsigned.set(len(times))
     metrics.unsigned_seconds.set((database_now() - times[0]).total_seconds() if times else 0)
+
+
+def _look_at_the_streams() -> None:
+    for one in standings(runtime().policies.current.policy.config):
+        metrics.stream_behind.labels(one.name).set(one.behind)
+        metrics.stream_seconds.labels(one.name).set(one.seconds)
+        metrics.stream_failures.labels(one.name).set(one.attempts)
 
 
 def _look_at_the_outbox() -> None:

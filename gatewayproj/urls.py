@@ -32,6 +32,7 @@ from approvals.evidence import api as evidence_api
 from approvals.masks import api as masks_api
 from approvals.notices import api as deliveries
 from approvals.slack import views as slack
+from approvals.streams import pages as streams
 from gatewayproj import api_docs, health, metrics_page, oidc, saml_views, sign_in
 from proxy.oauth import pages as servers
 
@@ -95,6 +96,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("api/v1/evidence/bundles/<str:bundle_id>/", evidence_api.Bundle.as_view(), name="api-bundle"),
     path("api/v1/evidence/bundles/<str:bundle_id>/file/", evidence_api.BundleFile.as_view(), name="api-bundle-file"),
     path("api/v1/sessions/", record_api.Sessions.as_view(), name="api-sessions"),
+    path("api/v1/streams/", streams.Streams.as_view(), name="api-streams"),
+    path("api/v1/streams/<str:name>/replay/", streams.Replay.as_view(), name="api-replay-stream"),
     path("api/v1/holds/", retention_api.Holds.as_view(), name="api-holds"),
     path("api/v1/holds/<str:hold_id>/lift/", retention_api.Lift.as_view(), name="api-lift-hold"),
     path("api/v1/erasures/", retention_api.Erasures.as_view(), name="api-erasures"),

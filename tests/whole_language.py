@@ -137,6 +137,10 @@ channels:
   teams: {dba: {url: env:TEAMS_ADDRESS}}
   fallback: [{webhook: ops}]
   alerts: [{webhook: ops}]
+  streams:
+    siem: {format: cef, syslog: {host: siem.example.com, ca: file:/etc/holdgate/siem.pem}}
+    lake: {file: ocsf.jsonl}
+    soar: {webhook: {url: https://soar.example.com/holdgate, secret: env:SOAR_SECRET}}
 rules:
   - name: never-drop
     action: deny

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, model_v
 
 from approvals.config.identity import WebAddress
 from approvals.config.masking import Fields
+from approvals.config.streams import Stream
 from approvals.config.values import Flag, Line, Lines, Name, Reference, Strict, distinct, one_or_more, problem
 from approvals.origins import LOOPBACK
 
@@ -167,3 +168,4 @@ class Channels(Strict):
     hide: Hide | None = None
     fallback: Routes = ()
     alerts: Annotated[Routes, AfterValidator(_not_push)] = ()
+    streams: dict[Name, Stream] = {}

@@ -95,6 +95,7 @@ WHO: tuple[tuple[Human, tuple[str, ...]], ...] = (
             "/sessions/s-1/?view=print",
             "/sessions/s-1/again/",
             "/retention/?session=s-1",
+            "/streams/",
         ),
     ),
     (DAVE, ("/", "/approvals/{id}/", "/routes/", "/catalogue/", "/api/docs/")),
