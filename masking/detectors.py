@@ -34,6 +34,7 @@ from masking.providers import PROVIDER_KEYS
 from masking.secrets import (
     ASSIGNED_NAME,
     KEY_NAME,
+    TOLD_HINT,
     find_api_keys,
     find_bearers,
     find_passwords,
@@ -90,7 +91,7 @@ _TABLE: Final = (
     Detector(
         name="password_assignment",
         find=find_passwords,
-        hint=rf"(?i:{ASSIGNED_NAME}){_WORD_END}|://[^\s/@:\"'<>]*:[^\s/@\"'<>]+@",
+        hint=rf"(?i:{ASSIGNED_NAME}){_WORD_END}|://[^\s/@:\"'<>]*:[^\s/@\"'<>]+@|{TOLD_HINT}",
         closed=False,
         across=False,
         names=ASSIGNED_NAME,

@@ -16,6 +16,27 @@ ASSIGNS: Final = r"(?:\\*[\"'])?\s{0,8}(?:=>|:=|[:=])\s{0,8}"
 _PASSWORD: Final = Pattern(f"(?i){ASSIGNED_NAME}{ASSIGNS}".encode())
 _NAMED_KEY: Final = Pattern(f"(?i){KEY_NAME}{ASSIGNS}".encode())
 _URL_PASSWORD: Final = Pattern(rb"://[^\s/@:\"'<>]*:([^\s/@\"'<>]+)@")
+# Values that no sign of assignment tells: quoted as any text, bare as what is more than a word.
+_QUOTED_VALUE: Final = r"\\*[\"'`]([^\"'`\n]+)"
+_BARE_VALUE: Final = r"([^\s\"'`\-$<\[{%|&;][^\s\"'`|&;]{3,})"
+_TOLD: Final = Pattern(
+    "(?i)(?:"
+    + "|".join(
+        (
+            rf"--?[a-z0-9\-]*{ASSIGNED_NAME}[ \t]+(?:{_QUOTED_VALUE}|{_BARE_VALUE})",  # --password x
+            rf"{ASSIGNED_NAME}[ \t]+is[ \t:]+(?:{_QUOTED_VALUE}|{_BARE_VALUE})",
+            rf"{ASSIGNED_NAME}[ \t]+(?:for|of)[ \t]+[^\s:=]+[ \t]?[:=][ \t]*(?:{_QUOTED_VALUE}|{_BARE_VALUE})",
+            # SQL
+            rf"(?:{ASSIGNED_NAME}|identified(?:\s+with\s+\S+)?\s+by(?:\s+password)?)\s+e?'([^'\n]+)",
+            rf"{ASSIGNED_NAME}(?:\\*[\"'])?:[ \t]*[|>][+\-0-9]{{0,2}}[ \t]*\n[ \t]+([^\n]+)",  # a block of YAML
+            r"\b(?:curl|wget)\b[^\n]*?\s(?:-u|--user)[ =]?\\*[\"']?[^\s:\"'/]+:([^\s\"'\\]+)",
+            r"\bmysql[a-z]*\b[^\n|;]*?[ \t](?-i:-p)([^\s\"'|;&]+)",
+        )
+    )
+    + ")"
+)
+_BARE: Final = (1, 3, 5)  # of its groups, in which a word is prose
+TOLD_HINT: Final = r"(?i:identified)|(?i:curl|wget)[^\n]*(?:-u|--user)|(?i:mysql)[a-z]*[^\n]*-p"
 _QUOTE: Final = Pattern(rb"\\*[\"'`]")
 _QUOTES: Final = frozenset((b'"', b"'", b"`"))
 _UNQUOTED: Final = Pattern(rb"[^\s\"'`,;&<>|(){}\[\]]+")
@@ -82,13 +103,24 @@ def _closes(text: bytes, name: Span, place: int) -> bool:
 
 
 def find_passwords(text: bytes) -> Iterator[Span]:
-    """Yield the values of `password=…`, `secret: …` and the like, and the password inside a URL."""
+    """Yield the values of `password=…`, `secret: …` and the like, of commands, SQL and YAML, and passwords in URLs."""
     for _, span in assigned(_PASSWORD, text):
         yield span
+    yield from _told_passwords(text)
     position = 0
     while groups := _URL_PASSWORD.groups(text, position):
         yield groups[1]
         position = groups[0][1]
+
+
+def _told_passwords(text: bytes) -> Iterator[Span]:
+    position = 0
+    while groups := _TOLD.groups(text, position):
+        kind, (start, end) = next((kind, span) for kind, span in enumerate(groups[1:]) if span[0] >= 0)
+        position = end
+        value = text[start:end].rstrip(b".,!?" if kind in _BARE else b"")
+        if is_password(value) and (kind not in _BARE or _TOKEN_SIGN.span(value)):
+            yield start, start + len(value)
 
 
 def find_bearers(text: bytes) -> Iterator[Span]:
