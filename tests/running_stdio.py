@@ -21,6 +21,7 @@ import yaml
 from approvals.config.loader import load
 from approvals.publication import Policies, compile_snapshot
 from approvals.secrets import Secrets
+from approvals.vault import Vault
 from gatewayproj.stdio import StdioServing
 from proxy.credentials import Credentials
 from proxy.errors import Fault
@@ -137,14 +138,16 @@ class Client:
 
 
 @contextlib.asynccontextmanager
-async def runner(secrets: dict[str, str] | None = None, **connections: dict[str, Any]) -> AsyncIterator[Client]:
+async def runner(
+    secrets: dict[str, str] | None = None, *, vault: Vault | None = None, **connections: dict[str, Any]
+) -> AsyncIterator[Client]:
     """Serve the runner with these connections; nothing of it is left at the end."""
     _kept_by_others.clear()
     _kept_by_others.update(_children_of(os.getpid()))
     folder = Path(tempfile.mkdtemp(prefix="hg-"))
     known = secrets if secrets is not None else {}
     policies = Policies()
-    credentials = Credentials(Secrets(environ=known))
+    credentials = Credentials(Secrets(environ=known, vault=vault))
     serving = StdioServing(folder / "s", policies, credentials=credentials, commands=COMMANDS)
     client = Client(Door(lambda: folder / "s"), serving, policies, known)
     client.configure(**connections)

@@ -6,12 +6,15 @@ import asyncio
 import json
 import os
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from approvals.secrets import Secret
+from approvals.vault import Login, Vault
 from proxy.upstream import UpstreamRequest
 from tests.running_stdio import MODERN, Client, children, connection, is_alive, refused, runner, until, within
+from tests.vault import running_vault
 
 
 def test_the_environment_is_what_the_connection_names_and_little_else(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -27,6 +30,19 @@ def test_the_environment_is_what_the_connection_names_and_little_else(monkeypatc
             assert set(seen) <= {"PATH", "HOME", "LANG", "LC_CTYPE"}
             where = (await client.call("tools", "where")).data
             assert (where["cwd"], where["argv"]) == ("/", ["x y", "$HOME"])
+
+    within(work)
+
+
+def test_a_variable_may_live_in_vault(tmp_path: Path) -> None:
+    async def work() -> None:
+        tools = connection(environment={"API_TOKEN": "vault:secret/data/tools#token"})
+        with running_vault() as server:
+            server.secrets["secret/data/tools"] = {"token": "out-of-vault-3k"}
+            (tmp_path / "token").write_text(server.token("secret/data/tools"))
+            vault = Vault(server.url, Login("token", {"token": str(tmp_path / "token")}))
+            async with runner(vault=vault, tools=tools) as client:
+                assert (await client.call("tools", "env")).data["API_TOKEN"] == "out-of-vault-3k"
 
     within(work)
 
