@@ -81,6 +81,11 @@ class Networks:
             said_by=said_by,
         )
 
+    @property
+    def for_others(self) -> Networks:
+        """What holds for whoever is asked beside servers, such as issuers, who live elsewhere: what is forbidden."""
+        return Networks(forbidden=self.forbidden, said_by=self.said_by)
+
     def refusal(self, address: str) -> str:
         """Return why an address may not be dialled, in words that stand behind `it is`; empty when it may."""
         found = plain(address)

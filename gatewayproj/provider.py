@@ -18,6 +18,7 @@ from django.conf import settings
 from urllib3.exceptions import HTTPError
 
 from gatewayproj import env
+from gatewayproj.guarded import session
 from proxy.fetching import checked_url
 from proxy.jwks import MAX_DOCUMENT_BYTES, Keys, PublicKey, parse_keys
 
@@ -140,9 +141,12 @@ def fetch(method: str, address: str, **arguments: Any) -> bytes:
     until = time.monotonic() + settings.OIDC_TIMEOUT
     try:
         checked_url(address)
-        with requests.request(
-            method, address, timeout=settings.OIDC_TIMEOUT, allow_redirects=False, stream=True, **arguments
-        ) as response:
+        with (
+            session() as asking,
+            asking.request(
+                method, address, timeout=settings.OIDC_TIMEOUT, allow_redirects=False, stream=True, **arguments
+            ) as response,
+        ):
             body = _read(response, until)
             status = response.status_code
     except (ValueError, OSError, HTTPError) as error:  # the exceptions of requests are OSErrors

@@ -165,8 +165,9 @@ EXEC_CREDENTIALS = env.text(
 )
 UPSTREAM_NETWORKS = env.networks(
     "HOLDGATE_UPSTREAM_NETWORKS",
-    "Networks of servers, token endpoints and keys, such as `10.0.0.0/8,!10.0.0.7`: one with `!` is never dialled, and"
-    " where any stands without, no others are; default: all but link-local, metadata, multicast and reserved ones.",
+    "Networks of servers, such as `10.0.0.0/8,!10.0.0.7`: where any stands without `!`, servers are dialled in no"
+    " others; one with `!` is never dialled, for issuers and token endpoints neither. Default: all but link-local,"
+    " metadata, multicast and reserved ones.",
 )
 VAULT = {
     "address": env.text(

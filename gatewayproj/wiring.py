@@ -24,7 +24,7 @@ from proxy.transport import Transport
 from proxy.upstream import Upstream, pooled_transport
 
 # For what is asked of issuers: their keys, and tokens for servers.
-_key_transport = cache(lambda: pooled_transport(networks=settings.UPSTREAM_NETWORKS))
+_key_transport = cache(lambda: pooled_transport(networks=settings.UPSTREAM_NETWORKS.for_others))
 
 
 @cache

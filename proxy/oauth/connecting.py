@@ -156,7 +156,7 @@ def _asked(work: Callable[[Servers, Any, Credentials], Awaitable[T]]) -> T:
     """Ask an authorization server from a page, in an event loop of this question alone."""
 
     async def main() -> T:
-        transport = pooled_transport(networks=settings.UPSTREAM_NETWORKS)
+        transport = pooled_transport(networks=settings.UPSTREAM_NETWORKS.for_others)
         credentials = Credentials(configured())
         try:
             return await work(Servers(transport), transport, credentials)

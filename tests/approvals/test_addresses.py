@@ -75,6 +75,12 @@ def test_where_networks_are_named_no_others_are_dialled_and_what_is_forbidden_st
         assert networks.refusal(address) == "outside of HOLDGATE_UPSTREAM_NETWORKS"
 
 
+def test_issuers_may_be_elsewhere_but_not_where_nobody_is_dialled() -> None:
+    others = Networks.read(["10.0.0.0/8", "!93.184.216.0/24"]).for_others
+    found = [others.refusal(one) == "" for one in ("20.190.128.1", "10.0.0.1", "93.184.216.34", "169.254.169.254")]
+    assert found == [True, True, False, False]
+
+
 def test_what_is_forbidden_alone_leaves_the_rest() -> None:
     networks = Networks.read(["!127.0.0.0/8", "!::1"])
     assert [networks.refusal(one) == "" for one in ("127.0.0.1", "::1", "10.0.0.1")] == [False, False, True]
