@@ -13,6 +13,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 from pydantic_core import PydanticCustomError
 
 from approvals import access
+from approvals.campaigns.services import to_review
 from approvals.cards import Card
 from approvals.config.values import parse_duration
 from approvals.database import database_now
@@ -109,6 +110,7 @@ def _page(request: HttpRequest, problem: str = "", status: int = 400) -> HttpRes
         ],
         "requestable": access.requestable(policy),
         "state": " ".join(card.state for found in shown.values() for card in found),
+        "reviews": to_review(caller),
         "problem": problem,
         "given": request.POST,
     }

@@ -391,6 +391,7 @@ class OutboundMessage(models.Model):
         return f"{self.event} by {self.channel}"
 
 
+from approvals.campaigns import models as _of_campaigns  # noqa: E402, F401 - Django looks for the app's models here
 from approvals.catalogue import models as _of_pins  # noqa: E402, F401 - Django looks for the app's models here
 from approvals.notices import models as _of_routes  # noqa: E402, F401 - Django looks for the app's models here
 from approvals.slack import models as _of_slack  # noqa: E402, F401 - Django looks for the app's models here

@@ -16,6 +16,7 @@ from approvals import (
     review_pages,
     views,
 )
+from approvals.campaigns import pages as campaign_pages
 from approvals.catalogue import pages as catalogue_pages
 from approvals.evidence import pages as evidence_pages
 from approvals.notices import browsers, pages
@@ -50,6 +51,11 @@ urlpatterns = [
     path("approvals/<str:approval_id>/revoke/", views.revoke, name="revoke"),
     path("access/", access_pages.mine, name="access"),
     path("access/<str:access_id>/end/", access_pages.end, name="end-access"),
+    path("access-reviews/", campaign_pages.campaigns, name="access-reviews"),
+    path("access-reviews/<str:campaign_id>/", campaign_pages.campaign, name="access-review"),
+    path("access-reviews/<str:campaign_id>/close/", campaign_pages.close, name="close-access-review"),
+    path("access-reviews/<str:campaign_id>/<int:number>/", campaign_pages.decide, name="review-line"),
+    path("access-reviews/<str:campaign_id>/<int:number>/settle/", campaign_pages.settle, name="settle-line"),
     path("grants/", grant_pages.grants, name="grants"),
     path("grants/<str:grant_id>/revoke/", grant_pages.revoke, name="revoke-grant"),
     path("me/browsers/", browsers.mine, name="browsers"),

@@ -27,6 +27,7 @@ from approvals import (
     try_api,
     why_pages,
 )
+from approvals.campaigns import api as campaign_api
 from approvals.catalogue import api as catalogue_api
 from approvals.evidence import api as evidence_api
 from approvals.masks import api as masks_api
@@ -78,6 +79,19 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("api/v1/access/", access_api.Accesses.as_view(), name="api-accesses"),
     path("api/v1/access/<str:access_id>/", access_api.Access.as_view(), name="api-access"),
     path("api/v1/access/<str:access_id>/end/", access_api.End.as_view(), name="api-end-access"),
+    path("api/v1/access-reviews/", campaign_api.Campaigns.as_view(), name="api-campaigns"),
+    path("api/v1/access-reviews/<str:campaign_id>/", campaign_api.OneCampaign.as_view(), name="api-campaign"),
+    path("api/v1/access-reviews/<str:campaign_id>/close/", campaign_api.Close.as_view(), name="api-campaign-close"),
+    path(
+        "api/v1/access-reviews/<str:campaign_id>/lines/<int:number>/decide/",
+        campaign_api.Decide.as_view(),
+        name="api-line-decide",
+    ),
+    path(
+        "api/v1/access-reviews/<str:campaign_id>/lines/<int:number>/settle/",
+        campaign_api.Settle.as_view(),
+        name="api-line-settle",
+    ),
     path("api/v1/grants/", grant_api.Grants.as_view(), name="api-grants"),
     path("api/v1/grants/<str:grant_id>/revoke/", grant_api.Revoke.as_view(), name="api-revoke-grant"),
     path("api/v1/accounts/", account_api.Accounts.as_view(), name="api-accounts"),

@@ -19,6 +19,10 @@ ACCOUNTS: Final = {
     "approval.break_glass": "voter",
     "approval.reviewed": "voter",
     "approval.resolved": "voter",
+    "review.started": "reviewer",
+    "review.decided": "reviewer",
+    "review.followed_up": "reviewer",
+    "review.closed": "reviewer",
 }
 EARLIER: Final = "session.started, before this bundle"
 

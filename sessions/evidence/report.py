@@ -20,6 +20,7 @@ _FILES: Final = (
     ("population/grants.csv", "remembered decisions: made, used, revoked, expired"),
     ("population/people_changes.csv", "accounts linked, stand-ins, people shut out"),
     ("population/erasures.csv", "payloads that were erased, and why"),
+    ("population/access_reviews.csv", "reviews of who may use what: each line with its decision and what was done"),
     ("population/record_access.csv", "who read recordings, and exports of evidence"),
     ("population/processes.csv", "starts and stops of the gateway's processes, with their build and settings"),
     ("population/refused_at_the_door.csv", "requests without a token or access, counted per minute"),

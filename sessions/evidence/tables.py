@@ -30,6 +30,7 @@ _FACTS: Final[Mapping[str, tuple[str, ...]]] = {
     "executions": ("executed", "reason", "rules", "approval", "call"),
     "policy_changes": ("changed", "loosens", "reverts", "proposal", "confirmed_by"),
     "processes": ("pid", "settings"),
+    "access_reviews": ("campaign", "line", "group", "role", "tools", "decision", "own", "lines", "due"),
 }
 _PEOPLE: Final = ("pseudonym", "issuer", "subject", "name", "kind", "groups", "log_index", "known_from")
 _MINUTES: Final = ("minute", "begun", "answered", "failed", "unknown", "refused", "process_starts", "process_stops")

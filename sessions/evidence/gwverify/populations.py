@@ -17,6 +17,7 @@ POPULATIONS: dict[str, tuple[str, ...]] = {
     "grants": ("grant.",),
     "people_changes": ("account.", "delegation.", "person."),
     "erasures": ("payload.",),
+    "access_reviews": ("review.",),
     "record_access": ("record.", "evidence."),
     "processes": ("process.", "log."),
     "refused_at_the_door": ("access.",),
