@@ -152,7 +152,7 @@ def is_card(digits: bytes) -> bool:
     length = len(digits)
     if length > 19 or not _LENGTHS.get(digits[:4], 0) >> length & 1:
         return False
-    return luhn(digits) and digits.count(digits[:1]) < length
+    return luhn(digits) and digits.count(digits[0]) < length
 
 
 def iban_length(country: str) -> int | None:

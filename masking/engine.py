@@ -68,7 +68,9 @@ class Masker:
             whole, split = self._seams.within(document, forms)
         except (Unreadable, UnicodeDecodeError, RecursionError) as error:
             raise MaskingFailed("it cannot be masked") from error
-        (masked,) = self._masked((whole,), forms, required)
+        if not self._suspicion.of(whole, forms):
+            return Masked(whole, split, changed=bool(split))
+        (masked,) = self._masked((whole,), (0,), forms, required)
         return _together(masked, split) if split else masked
 
     def stream(
@@ -83,11 +85,14 @@ class Masker:
             parts = self._seams.across(notes, before, forms)
         except (Unreadable, ValueError, RecursionError) as error:
             raise MaskingFailed("it cannot be masked") from error
-        found = self._masked([note for note, _ in parts], forms, frozenset())
+        documents = [note for note, _ in parts]
+        found = self._masked(documents, self._suspects(documents, forms), forms, frozenset())
         return [_together(masked, split) if split else masked for masked, (_, split) in zip(found, parts, strict=True)]
 
-    def _masked(self, documents: Sequence[bytes], forms: Forms, required: frozenset[str]) -> list[Masked]:
-        suspects = self._suspects(documents, forms)
+    def _masked(
+        self, documents: Sequence[bytes], suspects: Sequence[int], forms: Forms, required: frozenset[str]
+    ) -> list[Masked]:
+        """Mask the suspects among documents."""
         if not suspects:
             return [Masked(document, {}, changed=False) for document in documents]
         walk = Walk(self._hiding, self._suspicion, forms, required)

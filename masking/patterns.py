@@ -43,11 +43,12 @@ class Pattern:
 
     def spans(self, text: bytes) -> list[Span]:
         """Return all matches from left to right, each behind the one before it; the pattern matches no empty text."""
-        match, end, position = self._match, len(text), 0
+        match, anywhere, end, position = self._match, _ANYWHERE, len(text), 0
         found: list[Span] = []
+        note = found.append
         while True:
-            span = match(_ANYWHERE, text, position, end)[0]
-            if span[0] < 0:
-                return found
-            found.append(span)
+            span = match(anywhere, text, position, end)[0]
             position = span[1]
+            if position < 0:
+                return found
+            note(span)

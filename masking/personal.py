@@ -4,7 +4,7 @@ Precision, on purpose: an IBAN or social security number stands alone (no letter
 bare digits are no social security number; a telephone number has `+`, `00` or separators in a national form.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Final
 
@@ -51,6 +51,7 @@ _COUNTRY: Final = Pattern(
 _LONGEST_COUNTRY: Final = 3
 _WORD: Final = frozenset(b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_")
 _SPACE: Final = 0x20
+_COLON: Final = 0x3A
 _DIGITS: Final = frozenset(b"0123456789")
 _NO_DIGITS: Final = bytes(byte for byte in range(256) if byte not in _DIGITS)
 
@@ -146,12 +147,14 @@ def _named(pattern: Pattern, text: bytes) -> Iterator[Span]:
         position = groups[1][1]
 
 
-def find_emails(text: bytes) -> Iterator[Span]:
-    """Yield e-mail addresses; `git@host:path`, the remote of a repository, is none."""
-    for span in _EMAIL.spans(text):
-        start, end = span
-        if text[end : end + 1] != b":" or text[start : start + 4] != b"git@":
-            yield span
+def find_emails(text: bytes) -> Sequence[Span]:
+    """Return the spans of e-mail addresses; `git@host:path`, the remote of a repository, is none."""
+    size = len(text)
+    return [
+        (start, end)
+        for start, end in _EMAIL.spans(text)
+        if end == size or text[end] != _COLON or text[start : start + 4] != b"git@"
+    ]
 
 
 def find_phones(text: bytes) -> Iterator[Span]:

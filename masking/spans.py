@@ -4,6 +4,7 @@ import hashlib
 import hmac
 import re
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Final, NamedTuple
@@ -17,6 +18,7 @@ from masking.patterns import Span
 from masking.rules import STRICTNESS, Replace
 
 _MOST_NAMES: Final = 4096
+_FEW: Final = 16
 # Names that head the columns of rows beside them, and with others that say what else their object holds.
 COLUMN_NAMES: Final = ("columns", "fields", "headers", "header")
 _TELLING: Final = frozenset({*COLUMN_NAMES, "value", "blob"})
@@ -82,6 +84,7 @@ class Hiding:
         self._finder = Finder(self.detectors, fields, known)
         self._custom = [known[name] for name in known if name not in BY_NAME and name in self.detectors]
         self._custom_keys = key_rules(self._custom)
+        self._labels = {name: f"[{name}]" for name in (*self.detectors, CREDENTIAL)}
         self.hides_numbers = "credit_card" in self.detectors or bool(self._custom)
         # Integers between these are hidden for what they are by no detector.
         self.plain_numbers = (0, 0) if self._custom else (-_LEAST_CARD, _LEAST_CARD)
@@ -195,13 +198,15 @@ class Hiding:
     def _counted(self, text: str, groups: Iterable[Group]) -> list[Found]:
         """Give what is found a place in the order of searches; leave out masks of ours and, for approvers, code."""
         counted: list[Found] = []
+        masks = "[" in text
         for order, (spans, hidden, closed, certain) in enumerate(groups):
             if not (certain or closed or not self.shows_code):
                 spans = [(start, end) for start, end in spans if is_plain_value(text[start:end])]
             counted += [
                 (start, -end, order, hidden)
                 for start, end in spans
-                if start != end and (text[start] != "[" or certain or not self._ours.fullmatch(text, start, end))
+                if start != end
+                and (not masks or text[start] != "[" or certain or not self._ours.fullmatch(text, start, end))
             ]
         return counted
 
@@ -210,7 +215,7 @@ class Hiding:
     ) -> Iterator[tuple[int, str, list[str]]]:
         """Yield the number of each text in which something is hidden, what is shown for it, and what was hidden."""
         text, starts = joined.text, joined.starts
-        labels = not self.lengths
+        labels = {} if self.lengths else self._labels
         pieces: list[str] = []
         names: list[str] = []
         index = position = behind = 0
@@ -222,8 +227,8 @@ class Hiding:
                 index = bisect_right(starts, start) - 1
                 position, behind = starts[index], starts[index + 1]
             name, replace = hidden.name, hidden.replace
-            if labels and replace == "label":
-                pieces += (text[position:start], f"[{name}]")
+            if replace == "label" and name in labels:
+                pieces += (text[position:start], labels[name])
             else:
                 if keys and replace == "remove":
                     replace = "label"
@@ -236,10 +241,14 @@ class Hiding:
             yield index, "".join((*pieces, text[position : starts[index] + len(joined.texts[index])])), names
 
 
-def count(names: Iterable[str], hits: dict[str, int]) -> None:
+def count(names: Sequence[str], hits: dict[str, int]) -> None:
     """Count each of these names once more."""
-    for name in names:
-        hits[name] = hits.get(name, 0) + 1
+    if len(names) > _FEW:
+        for name, times in Counter(names).items():
+            hits[name] = hits.get(name, 0) + times
+    else:
+        for name in names:
+            hits[name] = hits.get(name, 0) + 1
 
 
 def is_plain_value(value: str) -> bool:
