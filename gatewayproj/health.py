@@ -15,8 +15,10 @@ from approvals.notices.health import broken_routes
 from approvals.reachability import unreachable_quorums
 from approvals.runtime import runtime
 from gatewayproj.soundness import record_guard
+from sessions import installation
 from sessions.evidence.standing import LATE
 from sessions.journal import RecordUnavailable
+from sessions.outside import feeding
 from sessions.progress import waits_since
 
 if TYPE_CHECKING:
@@ -47,6 +49,7 @@ def readyz(request: HttpRequest) -> JsonResponse:
         "checks": checks,
         "signing": _signing() if ready else "not looked at",
         "guard": _guarded() if ready else [],
+        "anchors": anchor_problems() if ready else [],
         "quorum": _gaps.of(runtime().policies.current.policy) if ready else [],
         "routes": _routes.of(runtime().policies.current.policy) if ready else [],
     }
@@ -128,6 +131,12 @@ def is_unsigned() -> bool:
     """Say whether an entry has waited for its place in the log for more than a minute."""
     since = waits_since(connection)
     return since is not None and database_now() - since > LATE
+
+
+def anchor_problems() -> list[str]:
+    """Return one sentence for each anchor beside the file that failed, or lags."""
+    names = installation.place_names()
+    return feeding.problems(names, database_now()) if names else []
 
 
 _guard: tuple[float, list[str]] = (float("-inf"), [])

@@ -32,6 +32,7 @@ from proxy.counts import FLUSH_SECONDS
 from proxy.oauth import stored
 from sessions import heartbeat, installation
 from sessions.events import Event
+from sessions.outside.feeding import Feeder
 from sessions.sequencer import Sequencer
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ class Lifespan:
         self._app = app
         self._gateway = gateway
         self._sequencer: Sequencer | None = None
+        self._feeders: list[Feeder] = []
         self._listener: Listener | None = None
         self._chores: list[asyncio.Task[None]] = []
         self._alone = Alone(Path(settings.STATE_DIR))
@@ -104,7 +106,10 @@ class Lifespan:
             self._listener.start()
         if not settings.HARDENED:
             house.sequencer = self._sequencer = installation.sequencer()
+            self._feeders = installation.feeders(self._sequencer)
             self._sequencer.start()
+            for feeder in self._feeders:
+                feeder.start()
         self._chores = [
             asyncio.create_task(_forever("recovery", RECOVERY_SECONDS, _recover)),
             asyncio.create_task(_forever("windows", LOOK_SECONDS, house.windows.look)),
@@ -155,6 +160,8 @@ class Lifespan:
             await self._listener.stop()
         await runtime().waiting.stop()
         await in_database(shut_down)
+        for feeder in self._feeders:
+            await asyncio.get_running_loop().run_in_executor(None, feeder.stop)
         if self._sequencer is not None:
             await asyncio.get_running_loop().run_in_executor(None, self._sequencer.stop)
         self._leave()

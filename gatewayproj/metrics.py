@@ -126,6 +126,13 @@ append_failures = Counts("holdgate_record_failures", "Commits that failed, or ca
 append_failures.add("failed", by=0)
 unsigned = Gauge("holdgate_log_unsigned_entries", "Committed entries that no checkpoint covers yet.", registry=registry)
 unsigned_seconds = Gauge("holdgate_log_unsigned_seconds", "Age of the oldest of them.", registry=registry)
+anchored_age = Gauge(
+    "holdgate_anchor_age_seconds",
+    "Since a checkpoint reached an anchor beside the file.",
+    ("anchor",),
+    registry=registry,
+)
+anchor_fails = Gauge("holdgate_anchor_failing", "1 while an anchor fails.", ("anchor",), registry=registry)
 signing = Gauge("holdgate_log_signing", "1 unless this process refuses or fails to sign.", registry=registry)
 pending = Gauge("holdgate_pending_requests", "Requests that wait for people, in all processes.", registry=registry)
 queued = Gauge("holdgate_notifications_queued", "Notifications to be sent, of all processes.", registry=registry)

@@ -21,7 +21,8 @@ from approvals.states import Status
 from approvals.streams.following import standings
 from gatewayproj import metrics
 from gatewayproj.health import is_unsigned
-from sessions.models import Entry, SequencerState
+from sessions import installation
+from sessions.models import AnchorState, Entry, SequencerState
 
 UNSIGNED_AT_MOST: Final = 10_000
 _LOOKED_UP: Final = (
@@ -78,6 +79,8 @@ def _look() -> None:
         _look_at_the_log()
         _look_at_the_outbox()
         _look_at_the_streams()
+        if settings.ANCHORS:
+            _look_at_anchors()
     except DatabaseError:
         for gauge in _LOOKED_UP:
             gauge.set(float("nan"))
@@ -96,6 +99,14 @@ def _look_at_the_streams() -> None:
         metrics.stream_behind.labels(one.name).set(one.behind)
         metrics.stream_seconds.labels(one.name).set(one.seconds)
         metrics.stream_failures.labels(one.name).set(one.attempts)
+
+
+def _look_at_anchors() -> None:
+    now = database_now()
+    for state in AnchorState.objects.filter(name__in=installation.place_names()):
+        metrics.anchor_fails.labels(state.name).set(bool(state.error))
+        if state.put_at is not None:
+            metrics.anchored_age.labels(state.name).set((now - state.put_at).total_seconds())
 
 
 def _look_at_the_outbox() -> None:

@@ -73,7 +73,7 @@ def statements(roles: Roles, schema: Schema) -> list[str]:
         *(f"GRANT SELECT ON {table} TO {everybody}" for table in _seen_by_all(schema.tables)),
         *(f"GRANT SELECT, INSERT, UPDATE, DELETE ON {table} TO {roles.web}" for table in _working(schema.tables)),
         *(f"GRANT INSERT ON {table} TO {roles.sequencer}" for table in _LOG),
-        f"GRANT INSERT, UPDATE ON {logstore.STATE} TO {roles.sequencer}",
+        f"GRANT INSERT, UPDATE ON {logstore.STATE}, mcp_sessions_anchorstate TO {roles.sequencer}",
         *(f"GRANT {rights} ON {table} TO {roles.sequencer}" for table, rights in _BUNDLES.items()),
         *(
             f"GRANT SELECT, INSERT, UPDATE, DELETE ON {table} TO {roles.retention}"

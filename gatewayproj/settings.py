@@ -28,6 +28,14 @@ ALIVE_SECONDS = env.number(
     3600,
     "An idle gateway writes an entry every so many seconds, so that its log goes on being signed; 0: never.",
 )
+ANCHORS = env.words(
+    "HOLDGATE_ANCHORS",
+    "",
+    "Anchors beside the file, such as `syslog+tls://host`, `git:///path`, `s3://bucket`; see record.md.",
+)
+S3_ACCESS_KEY = env.secret("HOLDGATE_S3_ACCESS_KEY", "Access key of the `s3://` anchors.")
+S3_SECRET_KEY = env.secret("HOLDGATE_S3_SECRET_KEY", "Secret key of the `s3://` anchors.")
+S3_SESSION_TOKEN = env.secret("HOLDGATE_S3_SESSION_TOKEN", "Token of temporary keys of the `s3://` anchors.")
 HARDENED = env.flag(
     "HOLDGATE_HARDENED",
     False,

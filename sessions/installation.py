@@ -9,6 +9,9 @@ from django.conf import settings
 from sessions import logkey
 from sessions.anchors import FileAnchor
 from sessions.checkpoint import Signer
+from sessions.outside import places as places_outside
+from sessions.outside import s3
+from sessions.outside.feeding import Feeder
 from sessions.sequencer import Sequencer
 
 
@@ -27,6 +30,22 @@ def anchor() -> FileAnchor:
     return FileAnchor(Path(settings.ANCHOR_FILE))
 
 
+def places() -> list[places_outside.Place]:
+    """Return the anchors beside the file. Raises NotAnAnchor."""
+    keys = s3.Keys(settings.S3_ACCESS_KEY, settings.S3_SECRET_KEY, settings.S3_SESSION_TOKEN)
+    return places_outside.parse(settings.ANCHORS, keys)
+
+
+def place_names() -> list[str]:
+    """Return the names of the anchors beside the file; nothing where none is set."""
+    return [place.name for place in places()] if settings.ANCHORS else []
+
+
+def feeders(signing: Sequencer) -> list[Feeder]:
+    """Return who feeds the anchors beside the file while this sequencer signs, not started. Raises NotAnAnchor."""
+    return [Feeder(place, lambda: signing.leads) for place in places()]
+
+
 def origin() -> str:
     """Return the name of the log, which its key has had from the beginning, whatever the setting says by now.
 
@@ -40,8 +59,12 @@ def origin() -> str:
 def signer() -> Signer:
     """Return who signs the log, making the key at the first use; its public half is kept in the state folder too.
 
-    Raises KeyUnusable.
+    Where only run_sequencer may have the key, none is made. Raises KeyUnusable.
     """
+    return logkey.load(log_key()) if settings.HARDENED else _made()
+
+
+def _made() -> Signer:
     made = logkey.ensure(log_key(), settings.ORIGIN)
     logkey.keep_public(made, public_key())
     return made
@@ -49,4 +72,4 @@ def signer() -> Signer:
 
 def sequencer() -> Sequencer:
     """Return who signs this installation's log, not started. Raises KeyUnusable."""
-    return Sequencer(signer(), [anchor()], renewed=logkey.Renewal(log_key()))
+    return Sequencer(_made(), [anchor()], renewed=logkey.Renewal(log_key()))

@@ -4,7 +4,7 @@ Under proof, append-only (guards.py): Entry, LogIndex, Checkpoint. Payload is un
 Derived from the record, to be rebuilt or lost without harm: RecordedSession, RecordedCall, CallProgress, OpenCall,
 ErasedPayload.
 Operational, no evidence: GatewayProcess, SequencerState, LegalHold, ErasureRequest, RetentionProgress, BundleJob,
-BundlePart.
+BundlePart, AnchorState.
 """
 
 from __future__ import annotations
@@ -316,3 +316,16 @@ class BundlePart(models.Model):
 
     def __str__(self) -> str:
         return f"{self.making} {self.number}"
+
+
+class AnchorState(models.Model):
+    """What is known of an anchor beside the file: the newest checkpoint put there, and why the last try failed."""
+
+    name = models.TextField(primary_key=True)
+    size = models.BigIntegerField(default=0)
+    put_at = models.DateTimeField(null=True)
+    tried_at = models.DateTimeField(null=True)
+    error = models.TextField(default="")
+
+    def __str__(self) -> str:
+        return f"{self.name} holds {self.size}"

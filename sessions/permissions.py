@@ -34,7 +34,8 @@ SELECT 'the schema ' || nspname FROM pg_namespace
  WHERE nspname = current_schema() AND pg_has_role(session_user, nspowner, 'MEMBER')
 UNION ALL
 SELECT 'the database ' || datname FROM pg_database
- WHERE datname = current_database() AND pg_has_role(session_user, datdba, 'MEMBER')"""
+ WHERE datname = current_database() AND pg_has_role(session_user, datdba, 'MEMBER')
+ ORDER BY 1"""
 _GRANTED: Final = """
 SELECT DISTINCT c.relname, p.right FROM pg_class c
   JOIN unnest(%s::text[], %s::text[]) AS p("table", "right") ON c.oid = p."table"::regclass

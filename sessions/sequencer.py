@@ -66,6 +66,11 @@ class Sequencer:
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="holdgate-sequencer", daemon=True)
 
+    @property
+    def leads(self) -> bool:
+        """Say whether this one signed last and has not lost the office since, as far as it knows."""
+        return self._epoch is not None
+
     def start(self) -> None:
         """Begin to run every period, in a thread with its own connection."""
         self._thread.start()

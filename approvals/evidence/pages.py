@@ -26,6 +26,7 @@ from sessions import installation
 from sessions.evidence import standing
 from sessions.evidence.criteria import CATEGORIES, OUT_OF_SCOPE, Mapped, mapped
 from sessions.journal import RecordUnavailable
+from sessions.outside import feeding
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -170,7 +171,7 @@ def _page(request: HttpRequest, problem: str = "", status: int = 200) -> HttpRes
     context: dict[str, Any] = {
         "stood": stood,
         "proof": stood.proof,
-        "gaps": stood.proof.gaps(stood.now),
+        "gaps": [*stood.proof.gaps(stood.now), *feeding.problems(installation.place_names(), stood.now)],
         "kinds": sorted(stood.kinds.items()),
         "days": DAYS,
         "categories": [

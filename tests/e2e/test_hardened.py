@@ -82,7 +82,8 @@ def hardened(issuer: FakeIssuer, tmp_path_factory: pytest.TempPathFactory, postg
         gateway = here.gateway
         gateway.form = "web"
         gateway.environment = {"DATABASE_URL": roles.address(roles.web), "HOLDGATE_HARDENED": "1"}
-        key = {"HOLDGATE_LOG_KEY": str(folder / "apart" / "log.key"), "HOLDGATE_HARDENED": "0"}
+        subprocess.run(["git", "init", "--quiet", str(folder / "anchors")], check=True)
+        key = {"HOLDGATE_LOG_KEY": str(folder / "apart" / "log.key"), "HOLDGATE_ANCHORS": f"git://{folder / 'anchors'}"}
         made = Hardened(here, roles, gateway.sibling("sequencer", DATABASE_URL=roles.address(roles.sequencer), **key))
         for command in (("migrate", "--verbosity", "0"), ("harden", *roles.options, "--apply")):
             done = made.manage(roles.owner, *command)
@@ -110,6 +111,8 @@ def test_the_gateway_serves_under_roles_that_cannot_change_its_record(hardened: 
         ),
         "the sequencer to sign everything",
     )
+    anchored = "SELECT count(*) FROM mcp_sessions_anchorstate WHERE size > 0 AND error = ''"
+    until(lambda: here.stored.value(anchored), "a checkpoint in the repository", 60)
     here.assert_history()
 
 
@@ -192,7 +195,7 @@ def test_a_web_process_that_could_change_the_record_refuses_to_start(hardened: H
     key = tmp_path / "log.key"
     key.touch()
 
-    assert "owns the table mcp_sessions_entry" in refusal(gateway, DATABASE_URL=roles.address(roles.owner))
+    assert "owns the database" in refusal(gateway, DATABASE_URL=roles.address(roles.owner))
     assert "may INSERT on mcp_sessions_checkpoint" in refusal(gateway, DATABASE_URL=roles.address(roles.sequencer))
     assert "can read the log's key" in refusal(gateway, HOLDGATE_LOG_KEY=str(key))
     checked = hardened.manage(roles.owner, "check", "--deploy")

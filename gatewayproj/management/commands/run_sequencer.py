@@ -15,6 +15,7 @@ from sessions import installation, logkey
 from sessions.anchors import AnchorBroken
 from sessions.evidence.jobs import Maker
 from sessions.evidence.report import report
+from sessions.outside.places import NotAnAnchor
 
 log = logging.getLogger("holdgate.process")
 
@@ -35,13 +36,18 @@ class Command(BaseCommand):
             soundness.require(soundness.durability())
             soundness.require(soundness.set_back_database())
             sequencer = installation.sequencer()
-        except (soundness.Refused, logkey.KeyUnusable, AnchorBroken, DatabaseError) as error:
+            feeders = installation.feeders(sequencer)
+        except (soundness.Refused, logkey.KeyUnusable, AnchorBroken, NotAnAnchor, DatabaseError) as error:
             raise CommandError(str(error)) from error
         connection.close()
         maker = Maker(installation.signer, report)
         sequencer.start()
+        for feeder in feeders:
+            feeder.start()
         maker.start()
         log.info("signing the log %s", installation.signer().name)
         stopping.wait()
         maker.stop()
+        for feeder in feeders:
+            feeder.stop()
         sequencer.stop()

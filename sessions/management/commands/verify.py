@@ -13,6 +13,7 @@ from django.db.migrations.executor import MigrationExecutor
 from sessions import installation, ledger, logkey
 from sessions.anchors import AnchorBroken, FileAnchor
 from sessions.evidence.gwverify import command
+from sessions.models import AnchorState
 from sessions.verifier import Verifier
 
 SOUND, ALTERED, CANNOT_CHECK = 0, 1, 2
@@ -64,6 +65,8 @@ class Command(BaseCommand):
         if verifier.pending:
             self.stdout.write(f"{verifier.pending} entries not yet under a checkpoint")
         summary = f"{verifier.entries} entries, {verifier.checkpoints} checkpoints, head {verifier.head}"
+        for state in AnchorState.objects.order_by("name"):
+            self.stdout.write(f"{state.name} was given a checkpoint of {state.size} entries; compare it by --anchor")
         self.stdout.write(f"verified {summary}")
         return ALTERED if findings else SOUND
 
