@@ -43,9 +43,12 @@ def remember(value: str) -> None:
 def remember_passing(purpose: str, value: str) -> None:
     """Hide a token that another one will take the place of; it displaces none of the lasting secrets."""
     global _known
+    before = _passing.get(purpose, ())
+    if value in before:
+        return  # nothing is made anew of what is known already
     with _lock:
-        before = _passing.pop(purpose, ())[-1:]
-        _passing[purpose] = (*before, value) if value not in before else before
+        _passing.pop(purpose, None)
+        _passing[purpose] = (*before[-1:], value)
         while len(_passing) > _MOST:
             del _passing[next(iter(_passing))]
         _known = _all()

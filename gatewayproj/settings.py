@@ -303,6 +303,7 @@ SPECTACULAR_SETTINGS = {
     "ENUM_NAME_OVERRIDES": {
         "ApprovalStatus": [status.value for status in Status],
         "DeliveryStatus": ["queued", "sent", "dead", "skipped"],
+        "ServerStatus": ["connected", "ended", "missing"],
         "ToolStatus": ["accepted", "changed", "new", "removed"],
         "ProposalStatus": ["waiting", "published", "withdrawn"],
     },

@@ -35,6 +35,7 @@ from approvals.notices import api as deliveries
 from approvals.slack import views as slack
 from approvals.streams import pages as streams
 from gatewayproj import api_docs, health, metrics_page, oidc, saml_views, sign_in
+from proxy.oauth import api as servers_api
 from proxy.oauth import pages as servers
 
 urlpatterns: list[URLPattern | URLResolver] = [
@@ -94,6 +95,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     ),
     path("api/v1/grants/", grant_api.Grants.as_view(), name="api-grants"),
     path("api/v1/grants/<str:grant_id>/revoke/", grant_api.Revoke.as_view(), name="api-revoke-grant"),
+    path("api/v1/servers/", servers_api.Servers.as_view(), name="api-servers"),
+    path("api/v1/servers/<str:connection>/disconnect/", servers_api.Disconnect.as_view(), name="api-disconnect"),
     path("api/v1/accounts/", account_api.Accounts.as_view(), name="api-accounts"),
     path("api/v1/accounts/claim/", account_api.Claim.as_view(), name="api-account-claim"),
     path("api/v1/accounts/<str:link_id>/unlink/", account_api.Unlink.as_view(), name="api-account-unlink"),

@@ -26,6 +26,8 @@ from sessions.journal import RecordUnavailable
 
 if TYPE_CHECKING:
     from approvals.config.schema import Connection
+    from approvals.policy import Policy
+    from approvals.verdicts import Caller
 
 _KEPT = "connecting_server"
 
@@ -39,6 +41,13 @@ class Server:
     grant: TokenGrant | None
 
     @property
+    def status(self) -> str:
+        """Whether calls travel with an account: `connected`, `ended` or `missing`."""
+        if self.grant is None:
+            return "missing"
+        return "ended" if self.grant.ended else "connected"
+
+    @property
     def host(self) -> str:
         """Where people sign in for it, as far as the configuration says."""
         oauth = self.connection.credential.oauth if self.connection.credential is not None else None
@@ -50,7 +59,7 @@ class Server:
 @login_required
 def mine(request: HttpRequest) -> HttpResponse:
     """List the servers that want an account of the viewer's own."""
-    answer = render(request, "proxy/servers.html", {"servers": _servers(request)})
+    answer = render(request, "proxy/servers.html", {"servers": servers_of(*viewer(request))})
     add_never_cache_headers(answer)
     return answer
 
@@ -111,8 +120,8 @@ def disconnect(request: HttpRequest, connection: str) -> HttpResponse:
     return redirect("servers")
 
 
-def _servers(request: HttpRequest) -> list[Server]:
-    caller, policy = viewer(request)
+def servers_of(caller: Caller, policy: Policy) -> list[Server]:
+    """Return the servers that somebody may use and that want an account of theirs, by name."""
     usable = {
         name: connection
         for name, connection in sorted(policy.config.connections.items())
@@ -124,7 +133,7 @@ def _servers(request: HttpRequest) -> list[Server]:
 
 
 def _one(request: HttpRequest, name: str) -> Server:
-    found = next((server for server in _servers(request) if server.name == name), None)
+    found = next((server for server in servers_of(*viewer(request)) if server.name == name), None)
     if found is None:
         raise Http404
     return found

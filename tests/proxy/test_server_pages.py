@@ -263,3 +263,22 @@ def test_an_authorization_server_that_is_down_is_said_on_the_page(house: Runtime
     assert "publishes no metadata" in page
     assert "canary" not in page
     assert not TokenGrant.objects.exists()
+
+
+def test_the_api_tells_the_same_and_lets_go(house: Runtime, server: AuthorizationServer) -> None:
+    dave = browser(DAVE)
+
+    def statuses(client: Client) -> dict[str, str]:
+        return {one["connection"]: one["status"] for one in client.get("/api/v1/servers/").json()["results"]}
+
+    assert statuses(dave) == {"calendar": "missing", "other": "missing"}
+    connected(dave)
+    assert statuses(dave) == {"calendar": "connected", "other": "missing"}
+    TokenGrant.objects.update(ended="invalid_grant")
+    assert statuses(dave)["calendar"] == "ended"
+    assert "canary" not in dave.get("/api/v1/servers/").content.decode()
+    assert statuses(browser(EVE)) == {}
+    assert browser(EVE).post("/api/v1/servers/calendar/disconnect/").status_code == 404
+    assert dave.post("/api/v1/servers/calendar/disconnect/").status_code == 204
+    assert statuses(dave)["calendar"] == "missing"
+    assert anonymous().get("/api/v1/servers/").status_code == 401
