@@ -20,7 +20,7 @@ _BLOCK: Final = 1 << 20
 _MAIN: Final = "import sys\n\nfrom sessions.evidence.gwverify.command import main\n\nsys.exit(main())\n"
 _PARTS: Final = (
     "__init__.py", "content.py", "tree.py", "evidence/__init__.py", "evidence/derived.py", "evidence/grouped.py",
-    "evidence/tables.py",
+    "evidence/tables.py", "evidence/criteria.py", "evidence/matrix.py", "evidence/sampling.py",
 )  # fmt: skip
 
 

@@ -15,8 +15,9 @@ from typing import IO, Any, Final
 from sessions import ledger
 from sessions.checkpoint import Signer
 from sessions.evidence.bundle import VERIFIER, pack, write_verifier
-from sessions.evidence.derived import ACCOUNTS, Derived
+from sessions.evidence.derived import Derived, kept
 from sessions.evidence.erasures import write_erasures
+from sessions.evidence.matrix import Published, write_policies
 from sessions.evidence.period import Log, Period
 from sessions.evidence.tables import Read
 from sessions.leaf import decode, leaf_hash, timestamp
@@ -80,14 +81,15 @@ def _write(folder: Path, log: Log, period: Period, wanted: Wanted, progress: Pro
     for name in ("log", "policy", "integrity", "access"):
         (folder / name).mkdir()
     hashes = log.leaf_hashes(period.end)
-    _start(folder / "log" / "start.json", period, hashes)
+    root = _start(folder / "log" / "start.json", period, hashes)
     tree = Subtrees(hashes)
     del hashes
-    _publications(folder / "policy", log, period, tree)
+    published = _publications(folder / "policy", log, period, tree)
+    write_policies(folder, published, timestamp(wanted.since), timestamp(wanted.until))
     _keys(folder / "log" / "keys.jsonl", log, period, tree)
     with (folder / "log" / "checkpoints.txt").open("w") as file:
         file.writelines(f"{row.note}\n" for row in log.checkpoints(period))
-    written = _Writer(folder, log, wanted)
+    written = _Writer(folder, log, wanted, root)
     total = period.end - period.start
     for number, chunk in enumerate(_chunks(log.entries(period.start, period.end))):
         written.chunk(chunk)
@@ -99,11 +101,11 @@ def _write(folder: Path, log: Log, period: Period, wanted: Wanted, progress: Pro
 class _Writer:
     """Writes entries, payloads and tables as the entries come."""
 
-    def __init__(self, folder: Path, log: Log, wanted: Wanted) -> None:
+    def __init__(self, folder: Path, log: Log, wanted: Wanted, root: str) -> None:
         self._folder, self._log, self._wanted = folder, log, wanted
         self._entries: IO[str] = (folder / "log" / "entries.jsonl").open("w", encoding="utf-8")
         self._payloads: IO[str] = (folder / "log" / "payloads.jsonl").open("w", encoding="utf-8")
-        self._derived = Derived(folder, timestamp(wanted.since), timestamp(wanted.until))
+        self._derived = Derived(folder, timestamp(wanted.since), timestamp(wanted.until), root)
         self._bodies: dict[str, bytes] = {}
         self._missing: Counter[str] = Counter()
         self.gone: list[str] = []
@@ -118,12 +120,12 @@ class _Writer:
             have = {name: stored[one.digest] for name, one in leaf.payloads.items() if one.digest in stored}
             self._missing.update(kind for kind in (leaf.payloads.keys() - have.keys()))
             self.gone += [one.digest for name, one in leaf.payloads.items() if name not in have]
-            account = ACCOUNTS.get(leaf.kind, "")
+            in_tables = kept(leaf.kind)
             for name in sorted(have):
-                if name == account:
+                if name in in_tables:
                     self._bodies[have[name].commitment.hex()] = have[name].body
-                # Who is who stands in a table anyway, and can be checked by its payload alone.
-                if self._wanted.payloads or name == account:
+                # What stands in a table anyway can be checked by its payload alone.
+                if self._wanted.payloads or name in in_tables:
                     _line(self._payloads, _payload(have[name]))
             self._derived.entry(Read(index, leaf_hash(data).hex(), leaf))
 
@@ -156,12 +158,16 @@ def _chunks(entries: Iterable[tuple[int, bytes]]) -> Iterator[list[tuple[int, by
         yield chunk
 
 
-def _start(path: Path, period: Period, hashes: list[bytes]) -> None:
+def _start(path: Path, period: Period, hashes: list[bytes]) -> str:
+    """Write the edge of the tree where the stretch begins; return the root (hex) of the tree where it ends."""
     frontier = Frontier()
     for one in hashes[: period.start]:
         frontier.append(one)
     stored = frontier.to_bytes()
     _json(path, {"size": period.start, "hashes": [stored[at : at + 32].hex() for at in range(0, len(stored), 32)]})
+    for one in hashes[period.start :]:
+        frontier.append(one)
+    return frontier.root().hex()
 
 
 def _keys(path: Path, log: Log, period: Period, tree: Subtrees) -> None:
@@ -172,8 +178,9 @@ def _keys(path: Path, log: Log, period: Period, tree: Subtrees) -> None:
             _line(file, {"i": index, "size": period.end, "proof": proof, "leaf": data.decode()})
 
 
-def _publications(folder: Path, log: Log, period: Period, tree: Subtrees) -> None:
+def _publications(folder: Path, log: Log, period: Period, tree: Subtrees) -> list[Published]:
     """Every policy published up to the end, each with the proof that its publication is in the log."""
+    found = []
     with (folder / "publications.jsonl").open("w", encoding="utf-8") as file:
         for index, data in log.publications(period.end):
             leaf = decode(data)
@@ -184,6 +191,8 @@ def _publications(folder: Path, log: Log, period: Period, tree: Subtrees) -> Non
                 place = {"i": index, "size": period.end, "proof": proof}
                 named = {"revision": leaf.revision, "digest": leaf.digest}
                 _line(file, {**place, **named, "leaf": data.decode(), "salt": row.salt.hex()})
+                found.append(Published(index, json.loads(data), row.body))
+    return found
 
 
 def _payload(row: PayloadRow) -> dict[str, str]:

@@ -44,19 +44,21 @@ class Calls:
         """Return how many calls were written."""
         return self._table.rows
 
-    def entry(self, read: Read, *, counts: bool) -> None:
-        """Take an entry; only one that `counts` (it is of the period) begins a row."""
+    def entry(self, read: Read, *, counts: bool) -> bool:
+        """Take an entry; only one that `counts` (it is of the period) begins a row. Say whether it did."""
         leaf = read.leaf
         if leaf.call in self._written:
-            return
+            return False
         row = self._open.get(leaf.call)
+        begins = row is None
         if row is None:
             if not counts or leaf.kind not in CALL_KINDS or not leaf.call:
-                return
+                return False
             row = self._open[leaf.call] = _call_row(read)
         _goes_on(row, leaf)
         if leaf.kind in _OVER:
             self._write(leaf.call, {**row, "ended_at": leaf.ts, "outcome": leaf.kind})
+        return begins
 
     def close(self) -> None:
         """Write the calls that have no end yet, and finish the file."""

@@ -6,6 +6,9 @@ from typing import Any, Final
 
 from django.template.loader import render_to_string
 
+from sessions.evidence.criteria import CATEGORIES, OUT_OF_SCOPE, mapped
+from sessions.evidence.sampling import SIZE
+
 _FILES: Final = (
     ("population/calls.csv", "each call once: who, what, verdict, outcome, commitments to request and answer"),
     ("population/approvals.csv", "each request once: who asked, who decided, when, and whether exactly that ran"),
@@ -27,10 +30,16 @@ _FILES: Final = (
     ("population/notifications.csv", "who was told of what, and by which way"),
     ("population/other.csv", "entries of all other kinds"),
     ("access/earlier.jsonl", "entries from before with which its sessions began, with their proofs"),
+    ("access/matrix_from.csv, access/matrix_to.csv", "which groups could use what, and had which roles, at both ends"),
+    ("access/reviews.csv", "reviews of access that were closed in the period, line by line"),
     ("access/people.csv", "who is behind each pseudonym, as entries say it; the group memberships are those of then"),
     ("availability/minutes.csv", "each minute in which something happened: calls, failures, refusals, restarts"),
     ("policy/<revision>.json", "each published configuration, secrets masked"),
     ("policy/publications.jsonl", "the proof that each of them was published"),
+    ("policy/timeline.csv", "when each configuration came into force, by whom, and what it changed"),
+    ("controls/map.csv", "which files speak to which criterion, and what is out of scope"),
+    ("samples/selection.csv", "a sample of each table, drawn by the root of the last checkpoint"),
+    ("integrity/tie_out.csv", "rows of each table beside the entries of the log that they come from"),
     ("integrity/summary.json", "the counts of this page"),
     ("log/entries.jsonl", "the log itself, entry by entry, as it was hashed"),
     ("log/payloads.jsonl", "the masked arguments, answers and comments behind the entries' commitments"),
@@ -50,6 +59,7 @@ def report(told: dict[str, Any]) -> str:
     rows: dict[str, int] = told["rows"]
     names = {path: path.removeprefix("population/").removesuffix(".csv") for path, _ in _FILES}
     files = [{"path": path, "what": what, "rows": rows.get(names[path])} for path, what in _FILES]
-    return render_to_string(
-        "evidence/report.html", {**told, "since": told["from"], "until": told["to"], "files": files}
-    )
+    lines = list(mapped(rows))
+    categories = [(name, [one for one in lines if one.criterion.category == name]) for name in CATEGORIES]
+    context = {**told, "since": told["from"], "until": told["to"], "files": files, "categories": categories}
+    return render_to_string("evidence/report.html", {**context, "out_of_scope": OUT_OF_SCOPE, "sample": SIZE})

@@ -98,6 +98,7 @@ class Tables:
         self._minutes = Table(folder / "availability" / "minutes.csv", _MINUTES)
         self._by_minute: dict[str, Counter[str]] = {}
         self._known: set[tuple[str, bytes]] = set()
+        self.spans: dict[str, tuple[int, int]] = {}
 
     @property
     def rows(self) -> dict[str, int]:
@@ -116,6 +117,7 @@ class Tables:
         row |= {_column(fact): value for fact, value in leaf.facts.items() if fact in wanted}
         row["facts"] = {fact: value for fact, value in leaf.facts.items() if fact not in wanted} or ""
         self._populations[name].add(row)
+        self.spans[name] = (self.spans.get(name, (read.place,))[0], read.place)
         if leaf.kind in _COUNTED:
             self._by_minute.setdefault(leaf.ts[:16] + "Z", Counter())[_COUNTED[leaf.kind]] += 1
 

@@ -18,8 +18,9 @@ from sessions.content import from_document
 from sessions.evidence.derived import Derived
 from sessions.evidence.gwverify.comparing import differences
 from sessions.evidence.gwverify.notes import RETIRED, ROTATED, CannotCheck, Key, Keys, head_of, notes_in
+from sessions.evidence.matrix import Published, write_policies
 from sessions.evidence.tables import Read
-from sessions.tree import Frontier, ProofInvalid, verify_inclusion
+from sessions.tree import EMPTY_ROOT, Frontier, ProofInvalid, verify_inclusion
 
 MANIFEST, NOTE, KEYS = "MANIFEST.json", "MANIFEST.note", "log/keys.jsonl"
 ERASURES, LATER = "log/erasures.jsonl", "log/later.txt"
@@ -66,7 +67,6 @@ class Verification:
     def _contents(self, folder: Path) -> Iterator[str]:
         self._folder = folder
         try:
-            self._derived = Derived(folder, self._manifest["from"], self._manifest["to"])
             yield from self._log()
             yield from self._payloads()
             yield from self._tables()
@@ -147,6 +147,8 @@ class Verification:
                 heads[found[0]] = found[1]
         yield from self._anchored(heads)
         yield from self._root(tree, heads)
+        root = heads[max(heads)] if heads else EMPTY_ROOT
+        self._derived = Derived(self._folder, self._manifest["from"], self._manifest["to"], root.hex())
         for row in self._lines("log/entries.jsonl"):
             leaf = row["leaf"].encode()
             if row["i"] != tree.size:
@@ -268,6 +270,7 @@ class Verification:
             if leaf["kind"] == "session.started":
                 earlier[leaf["session"]] = (leaf["actor"], body)
         told = self._derived.close(self._bodies, earlier)
+        write_policies(self._folder, self._published(), self._manifest["from"], self._manifest["to"])
         yield from differences(self._zip, self._folder)
         summary = json.loads(self._zip.read("integrity/summary.json"))
         gone = summary.pop("payloads_missing"), summary.pop("payloads_erased")
@@ -277,6 +280,10 @@ class Verification:
         why = Counter(self._erased[one] for one in self._wanted if one in self._erased)
         if self._manifest["payloads"] and gone != (dict(names), dict(why)):
             yield "population: integrity/summary.json: not these payloads are gone"
+
+    def _published(self) -> Iterator[Published]:
+        for one in self._lines("policy/publications.jsonl"):
+            yield Published(one["i"], json.loads(one["leaf"]), self._zip.read(f"policy/{one['revision']}.json"))
 
     def _policies(self) -> Iterator[str]:
         head, missing = bytes.fromhex(self.head), self._governed - {""}

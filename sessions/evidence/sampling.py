@@ -1,0 +1,52 @@
+"""A sample of every table that anybody can draw again from the log: no one chose what is in it. Pure but for its file.
+
+The seed is SHA-256 over "holdgate-sample-v1", a line feed, the root (hex) of the bundle's last checkpoint, and a line
+feed. Of each table those entries are taken for which SHA-256(seed, the table's name, a zero byte, the leaf's hash) is
+smallest: at most 25. Until the checkpoint was signed nobody knew the seed; what is in the log was there by then.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import heapq
+from pathlib import Path
+from typing import Final
+
+from sessions.evidence.tables import Read, Table
+
+SIZE: Final = 25
+_COLUMNS: Final = ("table", "log_index", "leaf_hash", "kind", "call", "ts", "order")
+
+
+class Samples:
+    """`samples/selection.csv`. Memory does not grow with the log. `root` is hex."""
+
+    def __init__(self, folder: Path, root: str) -> None:
+        self._folder = folder
+        self._seed = hashlib.sha256(f"holdgate-sample-v1\n{root}\n".encode()).digest()
+        # A heap has its smallest in front, so the order is turned round: the largest of those taken leaves first.
+        self._taken: dict[str, list[tuple[int, int, Read]]] = {}
+
+    def take(self, table: str, read: Read) -> None:
+        """Look whether an entry that has a row in a table belongs to the table's sample."""
+        order = int.from_bytes(
+            hashlib.sha256(self._seed + table.encode() + b"\0" + bytes.fromhex(read.digest)).digest()
+        )
+        taken = self._taken.setdefault(table, [])
+        one = (-order, read.place, read)
+        if len(taken) < SIZE:
+            heapq.heappush(taken, one)
+        elif one[0] > taken[0][0]:
+            heapq.heapreplace(taken, one)
+
+    def close(self) -> None:
+        """Write the samples, table by table in the order in which they were drawn."""
+        table = Table(self._folder / "samples" / "selection.csv", _COLUMNS)
+        for name, taken in sorted(self._taken.items()):
+            for order, place, read in sorted(taken, reverse=True):
+                leaf = read.leaf
+                table.add(
+                    {"table": name, "log_index": place, "leaf_hash": read.digest, "kind": leaf.kind, "call": leaf.call,
+                     "ts": leaf.ts, "order": f"{-order:064x}"}
+                )  # fmt: skip
+        table.close()
