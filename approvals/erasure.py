@@ -26,7 +26,7 @@ from sessions.models import ErasedPayload, ErasureRequest, LegalHold, RecordedSe
 from sessions.retention import Why
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from approvals.policy import Policy
     from approvals.runtime import Runtime
@@ -126,8 +126,7 @@ def run(house: Runtime) -> int:
     """
     erased = sum(_carry_out(house, row) for row in ErasureRequest.objects.filter(status=_CONFIRMED).order_by("id"))
     now, config = database_now(), house.policies.reload().policy.config
-    names = RecordedSession.objects.order_by().values_list("connection", flat=True).distinct()
-    for name in sorted({*names, *config.connections} - {""}):
+    for name in sorted({*_recorded_connections(), *config.connections} - {""}):
         kept = config.connections[name].keep_payloads if name in config.connections else USUAL
         before = now - timedelta(seconds=kept)
         why = _why(house, {"why": "expired", "before": before.isoformat()})
@@ -157,6 +156,14 @@ def forget() -> int:
 def runs_here() -> bool:
     """Say whether web and worker of this installation may erase."""
     return not settings.HARDENED
+
+
+def _recorded_connections() -> Iterator[str]:
+    """Yield the connections that have sessions, also former ones: one look into the index for each."""
+    rows, name = RecordedSession.objects.order_by("connection").values_list("connection", flat=True), ""
+    while found := rows.filter(connection__gt=name).first():
+        yield found
+        name = found
 
 
 def _carry_out(house: Runtime, row: ErasureRequest) -> int:

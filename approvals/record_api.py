@@ -32,6 +32,7 @@ from sessions.search.index import behind
 if TYPE_CHECKING:
     from approvals.policy import Policy
     from approvals.verdicts import Caller
+    from sessions.models import RecordedCall
     from sessions.search.calls import Found
     from sessions.selectors import CallSummary, RecordedEntry
 
@@ -57,7 +58,7 @@ EXECUTED = {"call.result": "true", "call.blocked": "false", "call.refused": "fal
 class Call(APIView):
     """One call as the record has it."""
 
-    @extend_schema(responses={200: OpenApiTypes.OBJECT})
+    @extend_schema(operation_id="call_retrieve", responses={200: OpenApiTypes.OBJECT})
     def get(self, request: Request, call_id: str) -> Response:
         """Return what came of a call; 404 also for one that is not the caller's to see."""
         caller = cast("Caller", request.auth)
@@ -67,7 +68,11 @@ class Call(APIView):
         may_see = approval is not None or reads_all(caller, policy)
         if summary is None or not (may_see or summary.actor == keys.actor(caller.key)):
             raise NotFound
-        told = {"judged": _judged(summary, caller, policy)} if reads_all(caller, policy) else {}
+        told = {}
+        if reads_all(caller, policy):
+            if summary.actor != keys.actor(caller.key) and not record_read(caller, policy, summary):
+                return unavailable(NOT_RECORDED)
+            told = {"judged": _judged(summary, caller, policy)}
         return Response(_call(summary, approval.pk if approval else None) | told)
 
 
@@ -118,10 +123,37 @@ def _executed(summary: CallSummary) -> str:
     return EXECUTED.get(summary.kind, "unknown")
 
 
+class Calls(APIView):
+    """Recorded calls."""
+
+    @extend_schema(
+        operation_id="calls_list",
+        parameters=[OpenApiParameter(name, OpenApiTypes.STR, description=says) for name, says in FILTERS.items()],
+        responses={200: OpenApiTypes.OBJECT, 400: OpenApiTypes.OBJECT, 503: OpenApiTypes.OBJECT},
+    )
+    def get(self, request: Request) -> Response:
+        """List calls, newest first, by the filters of sessions: all of them for auditors and admins, else one's own."""
+        caller, policy = cast("Caller", request.auth), runtime().policies.current.policy
+        listing = Listing.of(request.query_params, NAMES)
+        try:
+            rows, following = searching.calls_page(
+                Search.of(listing.filters), caller, policy, cursor=listing.cursor, limit=listing.limit
+            )
+        except selectors.CursorInvalid as error:
+            raise ValidationError({"cursor": [str(error)]}) from error
+        except Unfit as error:
+            raise ValidationError({error.name: [str(error)]}) from error
+        except RecordUnavailable as error:
+            return unavailable(error)
+        results = [_searched(row) | {"session": row.session, "connection": row.connection} for row in rows]
+        return Response({"next": following or None, "results": results, "not_yet_searchable": behind()})
+
+
 class Sessions(APIView):
     """Recorded sessions."""
 
     @extend_schema(
+        operation_id="sessions_list",
         parameters=[OpenApiParameter(name, OpenApiTypes.STR, description=says) for name, says in FILTERS.items()],
         responses={200: OpenApiTypes.OBJECT, 400: OpenApiTypes.OBJECT, 503: OpenApiTypes.OBJECT},
     )
@@ -198,22 +230,12 @@ def _entry(one: RecordedEntry, *, shown: bool) -> dict[str, Any]:
 
 
 def _found(found: Found) -> dict[str, Any]:
-    return _session(found.session) | {
-        "calls": [
-            {
-                "call_id": call.call_id,
-                "at": call.at.isoformat(),
-                "method": call.method,
-                "tool": call.tool,
-                "verdict": call.verdict,
-                "outcome": call.outcome,
-                "rules": call.rules,
-                "masked": call.masked,
-                "exposed": call.exposed,
-            }
-            for call in found.calls
-        ]
-    }
+    return _session(found.session) | {"calls": [_searched(call) for call in found.calls]}
+
+
+def _searched(call: RecordedCall) -> dict[str, Any]:
+    told = ("call_id", "actor", "method", "tool", "verdict", "outcome", "rules", "masked", "exposed")
+    return {"at": call.at.isoformat(), **{name: getattr(call, name) for name in told}}
 
 
 def _session(row: RecordedSession) -> dict[str, Any]:

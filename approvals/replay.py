@@ -17,7 +17,7 @@ from approvals.standing import roles_of
 from approvals.timeline import lines, named
 from approvals.views import viewer
 from sessions import selectors
-from sessions.events import Event
+from sessions.events import Event, Fact
 from sessions.journal import RecordUnavailable
 from sessions.models import RecordedSession
 from sessions.search.index import OUTCOMES, VERDICTS, behind
@@ -25,6 +25,7 @@ from sessions.search.index import OUTCOMES, VERDICTS, behind
 if TYPE_CHECKING:
     from approvals.policy import Policy
     from approvals.verdicts import Caller
+    from sessions.selectors import CallSummary
 
 STEPS: Final = 300
 NOT_RECORDED: Final = RecordUnavailable("that it was read could not be recorded")
@@ -111,14 +112,17 @@ def session(request: HttpRequest, session_id: str) -> HttpResponse:
     return render(request, "sessions/replay.html", context)
 
 
-def record_read(caller: Caller, policy: Policy, row: RecordedSession) -> bool:
-    """Record that somebody reads a session of another; say whether that could be recorded."""
+def record_read(caller: Caller, policy: Policy, row: RecordedSession | CallSummary) -> bool:
+    """Record that somebody reads a session of another, or a call in it; say whether that could be recorded."""
+    facts: dict[str, Fact] = {"session": row.pk if isinstance(row, RecordedSession) else row.session}
+    if not isinstance(row, RecordedSession):
+        facts["call"] = row.call_id
     event = Event(
         kind="record.read",
         actor=keys.actor(caller.key),
         policy_revision=policy.revision,
         policy_digest=policy.digest,
-        facts={"session": row.pk},
+        facts=facts,
     )
     try:
         runtime().journal.append_now(event)

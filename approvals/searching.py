@@ -21,7 +21,6 @@ from approvals.standing import roles_of
 from approvals.ties import linked
 from sessions import selectors
 from sessions.events import Event
-from sessions.journal import RecordUnavailable
 from sessions.search import calls
 from sessions.search.calls import Found, Wanted
 from sessions.search.index import OUTCOMES, VERDICTS
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
     from approvals.config.schema import Config
     from approvals.policy import Policy
     from approvals.verdicts import Caller
+    from sessions.models import RecordedCall
 
 MAX_TEXT: Final = 200
 _PSEUDONYM: Final = frozenset("0123456789abcdef")
@@ -127,14 +127,33 @@ def page(search: Search, caller: Caller, policy: Policy, *, cursor: str = "", li
             cursor=cursor, limit=limit, connection=search.connection, actors=actors
         )
         return Page([Found(row) for row in rows], following or "")
+    before = _before(cursor)
     if not wanted.own:
         _record(search, caller, policy)
-    if cursor and not (cursor.isascii() and cursor.isdigit() and len(cursor) < 20):
+    found, after = calls.sessions_with(wanted, before=before, limit=limit)
+    number, is_all = calls.count(wanted) if not cursor else (None, True)
+    return Page(found, str(after or ""), number, is_all)
+
+
+def calls_page(
+    search: Search, caller: Caller, policy: Policy, *, cursor: str = "", limit: int = 50
+) -> tuple[list[RecordedCall], str]:
+    """Return a page of the calls that this person may see and that fit, and what the next one is asked by.
+
+    Raises what `page` raises.
+    """
+    wanted, before = _wanted(search, caller, policy), _before(cursor)
+    if not wanted.own:
+        _record(search, caller, policy)
+    rows, after = calls.calls_of(wanted, before=before, limit=limit)
+    return rows, str(after or "")
+
+
+def _before(cursor: str) -> int:
+    if cursor and not (cursor.isascii() and cursor.isdigit() and len(cursor) < 20 and int(cursor) < 2**63):
         msg = "not a cursor of this list"
         raise selectors.CursorInvalid(msg)
-    found, before = calls.sessions_with(wanted, before=int(cursor or 0), limit=limit)
-    number, is_all = calls.count(wanted) if not cursor else (None, True)
-    return Page(found, str(before or ""), number, is_all)
+    return int(cursor or 0)
 
 
 def _wanted(search: Search, caller: Caller, policy: Policy) -> Wanted:
@@ -201,6 +220,3 @@ def _record(search: Search, caller: Caller, policy: Policy) -> None:
         payloads={"search": outlet.value_for_record(told)},
     )
     runtime().journal.append_now(event)
-
-
-__all__ = ["NAMES", "Page", "RecordUnavailable", "Search", "Unfit", "may_search_words", "page", "reads_all"]

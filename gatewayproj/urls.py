@@ -104,6 +104,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("api/v1/delegations/<str:delegation_id>/revoke/", delegation_api.Revoke.as_view(), name="api-undelegate"),
     path("api/v1/deliveries/", deliveries.Deliveries.as_view(), name="api-deliveries"),
     path("api/v1/deliveries/<str:message_id>/again/", deliveries.SendAgain.as_view(), name="api-send-again"),
+    path("api/v1/calls/", record_api.Calls.as_view(), name="api-calls"),
     path("api/v1/calls/<str:call_id>/", record_api.Call.as_view(), name="api-call"),
     path("api/v1/record/checkpoint/", proof_api.Checkpoint.as_view(), name="api-checkpoint"),
     path("api/v1/record/entries/<str:leaf_hash>/proof/", proof_api.EntryProof.as_view(), name="api-entry-proof"),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from django.db.models import Q
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 STEP: Final = 500
 # Commitments that one entry names: with their quotes and commas they stay below a leaf's size.
 _AT_ONCE: Final = 500
-_LOOKED_AT: Final = 200
+_SLOW: Final = timedelta(hours=1)
 
 
 class Held(Exception):
@@ -61,14 +61,15 @@ def expire(journal: Journal, connection: str, before: datetime, why: Why, limit:
     if progress is not None:
         rows = rows.filter(Q(ts__gt=progress.ts) | Q(ts=progress.ts, id__gt=progress.entry_id), ts__gte=progress.ts)
     page = list(rows[:limit])
-    if not page:
-        return Step(0, 0, more=False)
     holds = list(LegalHold.objects.filter(lifted_at=None))
     free = [row for row in page if not any(_fits(hold, row) for hold in holds)]
     erased = erase(journal, free, why, connection=connection)
-    last = {"ts": page[-1].ts, "entry_id": page[-1].id}
-    RetentionProgress.objects.update_or_create(connection=connection, defaults=last)
-    return Step(erased, len(page) - len(free), more=len(page) == limit)
+    more = len(page) == limit
+    # At the end nobody need look at what is older again, but for a little: an entry may have been slow to come.
+    last = (page[-1].ts, page[-1].id) if more else (before - _SLOW, 0)
+    looked = dict(zip(("ts", "entry_id"), last, strict=True))
+    RetentionProgress.objects.update_or_create(connection=connection, defaults=looked)
+    return Step(erased, len(page) - len(free), more=more)
 
 
 def require_free(session: str, call_id: str = "") -> None:
@@ -139,6 +140,7 @@ def _recorded(journal: Journal, commitments: list[bytes], why: Why, connection: 
     """Commit the entry that names them and return its leaf hash."""
     name = uuid7()
     told = [one.hex() for one in commitments]
+    newest = Entry.objects.order_by("-id").values_list("id", flat=True).first() or 0
     journal.append_now(
         Event(
             kind=ERASED,
@@ -150,7 +152,7 @@ def _recorded(journal: Journal, commitments: list[bytes], why: Why, connection: 
             facts={**why.facts, "erasure": name, **({"session": session} if session else {}), "commitments": told},
         )
     )
-    for row in Entry.objects.filter(kind=ERASED).order_by("-id")[:_LOOKED_AT]:
+    for row in Entry.objects.filter(id__gt=newest, kind=ERASED).order_by("id"):
         if name.encode() in bytes(row.leaf):
             return bytes(row.leaf_hash)
     raise erasing.NotRecorded("the entry of this erasure is not found")

@@ -49,11 +49,6 @@ class Wanted:
     text: str = ""
 
     @property
-    def is_nothing(self) -> bool:
-        """Say whether every call fits, but for whose it is."""
-        return not (self.facets[bool(self.own) :] or self.text or self.since or self.until)
-
-    @property
     def facets(self) -> list[tuple[str, ...]]:
         """Return groups of terms, of each of which a call must have one; that of `own` first."""
         groups: list[tuple[str, ...]] = [(facet("actor", self.own),)] if self.own else []

@@ -143,6 +143,23 @@ def test_the_api_tells_the_same(request_: ApprovalRequest) -> None:
     assert Entry.objects.filter(kind="record.read").count() == 3
 
 
+def test_calls_are_listed_by_the_same_filters_and_reading_one_is_recorded(request_: ApprovalRequest) -> None:
+    found = asked(GRACE, "calls/", q="orders", limit=1)
+    (first,) = found["results"]
+    assert (first["call_id"], first["session"], first["verdict"]) == ("c-drop", SESSION, "deny")
+    rest = asked(GRACE, "calls/", q="orders", cursor=found["next"])
+    assert [one["call_id"] for one in rest["results"]] == [request_.call_id, "c-read"]
+    assert asked(ALICE, "calls/")["results"] == []
+    assert len(asked(HENRY, "calls/")["results"]) == 3
+    assert browser(DAVE).get("/api/v1/calls/?q=orders").status_code == 400
+    assert Entry.objects.filter(kind="record.searched").count() == 2
+
+    asked(GRACE, "calls/c-read/")
+    asked(HENRY, "calls/c-read/")
+    read = Entry.objects.get(kind="record.read")
+    assert b'"call":"c-read"' in bytes(read.leaf)
+
+
 def test_a_session_is_judged_again_by_today_by_then_and_by_drafts(request_: ApprovalRequest, house: Runtime) -> None:
     first = house.policies.current.revision
     apply_text(house, policy_text(rules=[DENIES]), author="tests")
