@@ -77,7 +77,10 @@ NAME_MEMBER: Mapping[str, str] = MappingProxyType(
     }
 )
 # What the newer era has dropped is an unknown method there, whatever its parameters are.
-DROPPED = frozenset({"resources/subscribe", "resources/unsubscribe", "tasks/result", "tasks/list"})
+DROPPED = frozenset(
+    {"initialize", "ping", "logging/setLevel", "resources/subscribe", "resources/unsubscribe"}
+    | {"tasks/result", "tasks/list"}
+)
 # What it has added is one in the older era.
 ADDED = frozenset({"tasks/update"})
 TAKE_ARGUMENTS = frozenset({"tools/call", "prompts/get"})

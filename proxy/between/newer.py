@@ -31,13 +31,16 @@ from proxy.stdio import faults
 
 if TYPE_CHECKING:
     from proxy.background import Background
+    from proxy.between.mirrors import Mirrors
     from proxy.between.told import Send
     from proxy.exchange import Exchange
     from proxy.legacy import LegacySessions
     from proxy.upstream_answer import Answer, UpstreamRequest
 
 LOOK_SECONDS = 0.1
-SESSION_GONE, SERVER_ERROR = 404, 500
+OK, SESSION_GONE, SERVER_ERROR = 200, 404, 500
+# For the first words of a stream, before its head is sent on without them.
+HEAD_SECONDS = 1.0
 MOST_PARKED = 10_000
 ONLY = "1"  # the key of the one question in a round
 # What the newer era does not have, or has as an extension that is not translated.
@@ -68,7 +71,8 @@ class _Call:
 class Newer:
     """Translates for callers of the newer era; one per process."""
 
-    def __init__(self, sessions: LegacySessions, background: Background) -> None:
+    def __init__(self, sessions: LegacySessions, background: Background, mirrors: Mirrors) -> None:
+        self._mirrors = mirrors
         self._hidden = HiddenSessions(sessions)
         self._background = background
 
@@ -78,9 +82,8 @@ class Newer:
         method, request_id = str(message.get("method")), message.get("id")
         if "id" not in message:
             return Told(status=202)  # callers of this era have nothing to tell that a server should hear
-        if method in CLOSED_HERE:
-            closed = {"code": METHOD_NOT_FOUND, "message": f"The server's revision has no {method} for this caller."}
-            return Told(given([[error(request_id, closed)]]), status=404)
+        if refusal := self._refusal(exchange, request, message):
+            return Told(given([[error(request_id, refusal)]]), status=shapes.newer_status({"error": refusal}))
         if method == "subscriptions/listen":
             return await listened(self._hidden, exchange, request, send)
         params = message.get("params") or {}
@@ -91,6 +94,15 @@ class Newer:
             return Told(given([[result(request_id, shapes.discovered(hidden.said))]]))
         call = _Call(exchange, request, send, request_id, method, secrets.randbits(52), hidden)
         return await self._begun(call, message, until=time.time() + exchange.connection.timeout)
+
+    def _refusal(
+        self, exchange: Exchange, request: UpstreamRequest, message: Mapping[str, Any]
+    ) -> dict[str, Any] | None:
+        """Return the error of a request that is nothing for the server, None where it is."""
+        method = message["method"]
+        if method in CLOSED_HERE:
+            return {"code": METHOD_NOT_FOUND, "message": f"The server's revision has no {method} for this caller."}
+        return self._mirrors.mismatch(exchange.connection_name, message, request.headers)
 
     async def _begun(self, call: _Call, message: dict[str, Any], *, until: float) -> Told:
         """Send the request, once. Raises Fault."""
@@ -108,12 +120,7 @@ class Newer:
             await answer.aclose()
             await self._hidden.forget(call.hidden)
             raise UpstreamUnavailable(GONE)
-        told = self._translated(call, answer)
-        if answer.streamed:
-            return Told(told, streamed=True)
-        groups = [group async for group in told]
-        status = answer.status if answer.status >= SERVER_ERROR else shapes.newer_status(orjson.loads(groups[-1][-1]))
-        return Told(given(groups), status=status)
+        return await _headed(self._translated(call, answer), answer)
 
     async def _translated(self, call: _Call, answer: Answer) -> AsyncGenerator[list[bytes]]:
         """Yield what the server says, up to its answer or its question; then the rest is parked.
@@ -150,6 +157,8 @@ class Newer:
         for number, message in enumerate(group):
             content = read(message)
             if "method" not in content:
+                if call.method == "tools/list":
+                    self._mirrors.learn(call.exchange.connection_name, content.get("result"))
                 told.append(_answer(call, content))
                 break
             if "id" not in content:
@@ -274,6 +283,38 @@ class Newer:
         finally:
             if not is_over:
                 self._background.run(self._cancel(call))
+
+
+async def _headed(told: AsyncGenerator[list[bytes]], answer: Answer) -> Told:
+    """Return an answer with its status. A server may stream one that is an error: its first words are waited for."""
+    coming = asyncio.ensure_future(anext(told, None))
+    try:
+        await asyncio.wait({coming}, timeout=HEAD_SECONDS if answer.streamed else None)
+        first = coming.result() if coming.done() else []
+    except BaseException:
+        coming.cancel()
+        await asyncio.gather(coming, return_exceptions=True)
+        await told.aclose()
+        raise
+    if first and _ends(first[-1]):
+        await told.aclose()
+        status = shapes.newer_status(orjson.loads(first[-1])) if answer.status < SERVER_ERROR else answer.status
+        return Told(given([first]), status=status, streamed=answer.streamed and status == OK)
+    return Told(_going_on(coming, told), streamed=True)
+
+
+async def _going_on(
+    coming: asyncio.Task[list[bytes] | None], told: AsyncGenerator[list[bytes]]
+) -> AsyncGenerator[list[bytes]]:
+    async with aclosing(told):
+        try:
+            group = await coming
+        finally:
+            coming.cancel()
+            await asyncio.gather(coming, return_exceptions=True)
+        while group is not None:
+            yield group
+            group = await anext(told, None)
 
 
 def _may_ask(call: _Call, asked: Mapping[str, Any]) -> bool:

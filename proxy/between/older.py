@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections import OrderedDict
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, replace
@@ -29,6 +28,7 @@ from proxy.errors import AccessEnded, NotAllowedToAsk, OutcomeUnknown, SessionLo
 from proxy.mcp import MODERN
 
 if TYPE_CHECKING:
+    from proxy.between.mirrors import Mirrors
     from proxy.between.told import Send
     from proxy.exchange import Exchange
     from proxy.upstream_answer import Answer, UpstreamRequest
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 LOOK_SECONDS = 0.1
 MOST_ROUNDS, MOST_QUESTIONS = 10, 20
 PAUSE_SECONDS = 0.25  # between rounds in which nothing is asked
-CACHED = 1000
 # What the newer era does not have: watching one resource and a level of logs for a whole session; and tasks, which the
 # two eras have in ways of their own.
 CLOSED_HERE = frozenset(
@@ -65,10 +64,9 @@ class _Call:
 class Older:
     """Translates for callers of the older era; one per process."""
 
-    def __init__(self) -> None:
+    def __init__(self, mirrors: Mirrors) -> None:
         self._running: dict[tuple[str, ...], asyncio.Event] = {}
-        # Which arguments travel in header fields as well, by connection and tool, as the server listed them.
-        self._annotated: OrderedDict[tuple[str, str], dict[tuple[str, ...], str]] = OrderedDict()
+        self._mirrors = mirrors
 
     async def exchange(self, exchange: Exchange, request: UpstreamRequest, send: Send) -> Told:
         """Send a message of the caller's era and return the answer in it. Raises Fault."""
@@ -102,7 +100,7 @@ class Older:
     async def _asked(self, exchange: Exchange, request: UpstreamRequest, send: Send, message: dict[str, Any]) -> Told:
         """Send a request; the answer is a stream unless it is all that comes."""
         capabilities, client, _ = _kept(exchange)
-        name = str((message.get("params") or {}).get("name"))
+        name = (message.get("params") or {}).get("name")
         call = _Call(
             exchange,
             request,
@@ -110,7 +108,7 @@ class Older:
             message,
             capabilities,
             client,
-            self._annotated.get((exchange.connection_name, name), {}),
+            self._mirrors.of(exchange.connection_name, name),
             asyncio.get_running_loop().time() + (request.timeout or exchange.connection.timeout),
             asyncio.Event(),
         )
@@ -172,21 +170,10 @@ class Older:
                 return told, found
             if kind != "complete":
                 raise UpstreamInvalid("The server answered with something that this caller's revision does not have.")
-            self._learn(call, found)
+            if call.message["method"] == "tools/list":
+                self._mirrors.learn(call.exchange.connection_name, found)
             told.append(result(call.message["id"], shapes.older_result(found)))
         return told, None
-
-    def _learn(self, call: _Call, found: Mapping[str, Any]) -> None:
-        """Note which arguments of listed tools travel in header fields as well."""
-        tools = found.get("tools") if call.message["method"] == "tools/list" else None
-        for tool in tools if isinstance(tools, list) else ():
-            if isinstance(tool, dict):
-                place = (call.exchange.connection_name, str(tool.get("name")))
-                self._annotated.pop(place, None)
-                if annotated := shapes.annotated(tool):
-                    self._annotated[place] = annotated
-        while len(self._annotated) > CACHED:
-            self._annotated.popitem(last=False)
 
     def _cancel(self, exchange: Exchange, request_id: Any) -> None:
         """End a call that runs in this process: its stream is closed, which tells the server."""

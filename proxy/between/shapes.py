@@ -31,7 +31,6 @@ _CACHED = frozenset(
 )
 _NOT_FOUND, _URL_NEEDED, _INTERNAL = -32002, -32042, -32603
 _BAD_REQUESTS = frozenset({-32700, -32600, INVALID_PARAMS, -32020, -32021, -32022})
-_MIRRORED_TYPES = (str, int, bool)
 
 
 def server_of(result: Mapping[str, Any]) -> Any:
@@ -154,13 +153,24 @@ def mirrored(message: Mapping[str, Any], carried: Mapping[tuple[str, ...], str])
     if isinstance(name, str):
         fields.append((b"mcp-name", encode_mirrored(name).encode()))
     for path, header in carried.items():
-        value: Any = params.get("arguments")
-        for key in path:
-            value = value.get(key) if isinstance(value, Mapping) else None
-        if isinstance(value, _MIRRORED_TYPES):
-            shown = str(value).lower() if isinstance(value, bool) else str(value)
+        if (shown := shown_in_field(argument(params, path))) is not None:
             fields.append((f"mcp-param-{header.lower()}".encode(), encode_mirrored(shown).encode()))
     return fields
+
+
+def argument(params: Mapping[str, Any], path: tuple[str, ...]) -> Any:
+    """Return one argument of a call, None when it is not there."""
+    value: Any = params.get("arguments")
+    for key in path:
+        value = value.get(key) if isinstance(value, Mapping) else None
+    return value
+
+
+def shown_in_field(value: Any) -> str | None:
+    """Return how a header field shows an argument; None where it shows none."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value) if isinstance(value, str | int) else None
 
 
 def annotated(tool: Mapping[str, Any]) -> dict[tuple[str, ...], str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from proxy.between.mirrors import Mirrors
 from proxy.between.newer import Newer
 from proxy.between.older import Older
 from proxy.mcp import MODERN
@@ -25,8 +26,9 @@ class Translation:
     """
 
     def __init__(self, sessions: LegacySessions, background: Background) -> None:
-        self._newer = Newer(sessions, background)
-        self._older = Older()
+        mirrors = Mirrors()
+        self._newer = Newer(sessions, background, mirrors)
+        self._older = Older(mirrors)
 
     async def exchange(self, exchange: Exchange, request: UpstreamRequest, send: Send) -> Told:
         """Send a message of the caller's era and return the answer in it. Raises Fault."""

@@ -44,6 +44,7 @@ class Stream:
         self._size = 0
         self._queue: asyncio.Queue[bytes | Fault | None] = asyncio.Queue()
         self.is_over = False
+        self.overhear: Callable[[bytes], None] | None = None  # is told the last message as well
 
     def put(self, message: bytes, *, last: bool = False) -> bool:
         """Add a message; False when the taker is too far behind, which ends the stream."""
@@ -53,6 +54,8 @@ class Stream:
             return False
         self._queue.put_nowait(message)
         if last:
+            if self.overhear is not None:
+                self.overhear(message)
             self.end()
         return True
 

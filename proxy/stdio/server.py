@@ -11,11 +11,15 @@ import asyncio
 import hmac
 import logging
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
 from proxy import envelope, splice
+from proxy.between.mirrors import Mirrors
+from proxy.between.shapes import newer_status
+from proxy.between.told import error
 from proxy.body import BodyTooLarge, CallerGone, read_body
 from proxy.envelope import Envelope, Rejection
 from proxy.errors import Fault
@@ -48,6 +52,7 @@ class Runner:
         self._upstream = upstream
         self.pool = Pool(launches.complain, upstream)
         self._handshakes = Handshakes()
+        self._mirrors = Mirrors()
         self._sweeping: asyncio.Task[None] | None = None
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -108,10 +113,35 @@ class Runner:
         if conversation is None:
             await _answer(send, 404)
         elif read.kind == "request":
-            await self._pass_on(conversation, conversation.ask(body, read), receive, send)
+            await self._ask(conversation, headers, scope, body, read, receive, send)
         else:
             conversation.tell(body, read)
             await _answer(send, 202)
+
+    async def _ask(
+        self,
+        conversation: Conversation,
+        headers: Headers,
+        scope: Any,
+        body: bytes,
+        read: Envelope,
+        receive: Any,
+        send: Any,
+    ) -> None:
+        """Ask the server, unless header fields, of which it sees nothing, say something else than the body."""
+        is_modern, name = headers.first("mcp-protocol-version") in MODERN, conversation.child.launch.connection
+        if is_modern:
+            message = {"method": read.method, "params": read.params}
+            if mismatch := self._mirrors.mismatch(name, message, scope["headers"]):
+                await _answer(send, 400, error(read.id, mismatch), _JSON)
+                return
+        stream = conversation.ask(body, read)
+        if read.method == "tools/list":
+            stream.overhear = partial(self._learn, name)
+        await self._pass_on(conversation, stream, receive, send, is_modern=is_modern)
+
+    def _learn(self, connection: str, message: bytes) -> None:
+        self._mirrors.learn(connection, orjson.loads(message).get("result"))
 
     async def _without_session(self, launch: Start, owner: Owner, is_shared: bool, headers: Headers) -> Conversation:
         if headers.first("mcp-protocol-version") in MODERN:
@@ -141,14 +171,21 @@ class Runner:
             raise
 
     async def _pass_on(
-        self, conversation: Conversation, stream: Stream, receive: Any, send: Any, *extra: tuple[bytes, bytes]
+        self,
+        conversation: Conversation,
+        stream: Stream,
+        receive: Any,
+        send: Any,
+        *extra: tuple[bytes, bytes],
+        is_modern: bool = False,
     ) -> bool:
         """Answer with what the server says, as JSON when the answer comes first; say whether it came."""
         gone = asyncio.ensure_future(_gone(receive))
         try:
             message = await _next(stream, gone)
             if message is not None and stream.is_drained:
-                await _answer(send, 200, message, _JSON, *extra)
+                # Since 2026-07-28 errors have a status of HTTP, which a server over pipes cannot give.
+                await _answer(send, newer_status(orjson.loads(message)) if is_modern else 200, message, _JSON, *extra)
                 return True
             await _begin(send, *extra)
             while message is not None:

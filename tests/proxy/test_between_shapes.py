@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from proxy.between import shapes
+from proxy.between.mirrors import Mirrors
 from proxy.mcp import CAPABILITIES_KEY, VERSION_KEY
 
 pytestmark = pytest.mark.promise("unchanged-clients")
@@ -108,3 +109,45 @@ def test_arguments_that_travel_in_header_fields_are_mirrored() -> None:
     assert fields[b"mcp-param-region"].startswith(b"=?base64?")
     assert fields[b"mcp-param-on"] == b"true"
     assert b"mcp-param-bad" not in fields
+
+
+@pytest.mark.parametrize(
+    ("arguments", "fields", "agrees"),
+    [
+        ({"region": "Köln"}, {"region": "=?base64?S8O2bG4=?="}, True),
+        ({"region": "x", "count": 42}, {"region": "x", "count": "42.0"}, True),
+        ({"count": 2**70}, {"count": str(2**70)}, True),
+        ({}, {}, True),
+        ({"region": None}, {}, True),
+        ({"region": "x"}, {"other": "y", "region": "x"}, True),
+        ({"region": "x"}, {}, False),
+        ({"region": "x"}, {"region": "y"}, False),
+        ({"region": "x"}, {"region": "=?base64?!?="}, False),
+        ({}, {"region": "x"}, False),
+        ({"count": 42}, {"count": "43"}, False),
+        ({"count": True}, {"count": "1"}, False),
+        ({"region": ["x"]}, {"region": "x"}, False),
+    ],
+)
+def test_header_fields_say_what_the_body_says(arguments: dict[str, Any], fields: dict[str, str], agrees: bool) -> None:
+    mirrors, properties = Mirrors(), {}
+    for name in ("region", "count"):
+        properties[name] = {"type": "string", "x-mcp-header": name.title()}
+    mirrors.learn("c", {"tools": [{"name": "t", "inputSchema": {"properties": properties}}]})
+    headers = [(f"mcp-param-{name}".encode(), value.encode()) for name, value in fields.items()]
+    call = request("tools/call", name="t", arguments=arguments)
+
+    mismatch = mirrors.mismatch("c", call, headers)
+
+    assert (mismatch is None) is agrees
+    assert mismatch is None or mismatch["code"] == -32020
+    assert mirrors.mismatch("other", call, headers) is None
+
+
+def test_what_a_tool_wants_mirrored_is_forgotten_with_its_definition() -> None:
+    mirrors = Mirrors()
+    wants = {"properties": {"region": {"type": "string", "x-mcp-header": "Region"}}}
+    mirrors.learn("c", {"tools": [{"name": "t", "inputSchema": wants}]})
+    mirrors.learn("c", {"tools": [{"name": "t", "inputSchema": {}}]})
+
+    assert mirrors.of("c", "t") == {}
