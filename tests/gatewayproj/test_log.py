@@ -19,6 +19,7 @@ SECRET = "Zx+canary/of the=log9Q"
 @pytest.fixture(autouse=True)
 def _known(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(known, "_values", {})
+    monkeypatch.setattr(known, "_passing", {})
     monkeypatch.setattr(known, "_known", ())
 
 
