@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import socket
+import ssl
 import threading
 from collections.abc import Iterator
 
@@ -14,13 +15,14 @@ from tests.relay import pass_on
 class ConnectProxy:
     """Listens on `url`. `names` maps host names to where they really are."""
 
-    def __init__(self, login: str = "", names: dict[str, str] | None = None) -> None:
+    def __init__(self, login: str = "", names: dict[str, str] | None = None, tls: ssl.SSLContext | None = None) -> None:
         self.heads: list[str] = []
         self._login = base64.b64encode(login.encode()).decode()
         self._names = names or {}
         self._sockets: list[socket.socket] = []
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        plain = socket.create_server(("127.0.0.1", 0))
+        self._listener = plain if tls is None else tls.wrap_socket(plain, server_side=True)
+        self.url = f"{'http' if tls is None else 'https'}://127.0.0.1:{self._listener.getsockname()[1]}"
         threading.Thread(target=self._accept, daemon=True).start()
 
     def close(self) -> None:
@@ -61,9 +63,11 @@ class ConnectProxy:
 
 
 @contextlib.contextmanager
-def connect_proxy(login: str = "", names: dict[str, str] | None = None) -> Iterator[ConnectProxy]:
+def connect_proxy(
+    login: str = "", names: dict[str, str] | None = None, tls: ssl.SSLContext | None = None
+) -> Iterator[ConnectProxy]:
     """Give a proxy that wants this login, `user:password`; it is closed at the end."""
-    made = ConnectProxy(login, names)
+    made = ConnectProxy(login, names, tls)
     try:
         yield made
     finally:

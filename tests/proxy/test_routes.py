@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import shutil
 import ssl
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+import uvloop
 
 from approvals.addresses import Networks
 from approvals.config.loader import ConfigError, load
@@ -18,7 +19,7 @@ from approvals.config.schema import Connection
 from approvals.secrets import Secrets
 from proxy.credentials import Credentials
 from proxy.errors import Fault
-from proxy.routes import LOOK_SECONDS, Routes
+from proxy.routes import LOOK_SECONDS, Route, Routes
 from proxy.upstream import Upstream, UpstreamRequest
 from tests.certificates import Authority
 from tests.connect_proxy import ConnectProxy, connect_proxy
@@ -212,6 +213,24 @@ def test_a_proxy_connects_and_never_sees_what_is_said(authority: Authority, prox
     assert "407" in found[1]
     assert [head.split("\r\n")[0] for head in proxy.heads] == [f"CONNECT mcp.test:{upstream.port} HTTP/1.1"] * 2
     assert not any("echo" in head for head in proxy.heads)
+
+
+@pytest.mark.parametrize("run", [asyncio.run, uvloop.run], ids=["asyncio", "uvloop"])
+def test_a_proxy_may_be_spoken_to_over_tls_as_well(authority: Authority, run: Callable[[Any], Any]) -> None:
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(*authority.issue("127.0.0.1", file="proxy"))
+    trusting = ssl.create_default_context(cafile=str(authority.ca))
+
+    async def main(proxy: ConnectProxy, upstream: FakeUpstream) -> int:
+        async with Upstream(tls=trusting) as client:
+            request = UpstreamRequest(url=upstream.url, body=BODY, id=0, route=Route(proxy=proxy.url))
+            async with await client.exchange(request) as answer:
+                return answer.status
+
+    with connect_proxy(tls=context) as proxy, serving(authority) as upstream:
+        assert run(main(proxy, upstream)) == 200
+    assert proxy.heads[0].startswith("CONNECT 127.0.0.1:")
+    assert len(upstream.calls) == 1
 
 
 def test_a_proxy_is_dialled_and_asked_within_the_networks_only(authority: Authority, proxy: ConnectProxy) -> None:
