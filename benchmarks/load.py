@@ -20,7 +20,7 @@ from benchmarks import messages
 from benchmarks.child import obey, say
 from benchmarks.holding import Held, decide_one, last_event, waiting
 from benchmarks.mixed import mixed
-from benchmarks.sessions import session_calls
+from benchmarks.sessions import session_calls, session_streams
 from benchmarks.wire import Connection, connect
 
 OPENING_AT_ONCE = 64
@@ -85,6 +85,7 @@ async def streams(port: int, path: str, count: int, masked: bool, authorization:
     """Read some streams one after the other; `first` is the median time to the first event."""
     connection = await connect(port)
     firsts: list[float] = []
+    since = time.perf_counter()
     for _ in range(count):
         number, heard = next(_numbers), Heard()
         started = time.perf_counter()
@@ -95,7 +96,8 @@ async def streams(port: int, path: str, count: int, masked: bool, authorization:
         messages.check_stream(answer, number, masked)
         firsts.append(heard.first - started)
     connection.close()
-    return {"events": count * messages.EVENTS, "first": statistics.median(firsts) * 1000}
+    took = (time.perf_counter() - since) / count
+    return {"events": count * messages.EVENTS, "first": statistics.median(firsts) * 1000, "seconds": took}
 
 
 _held: list[Held] = []
@@ -161,6 +163,7 @@ def spread(seconds: list[float]) -> dict[str, float]:
 DOERS: dict[str, Callable[..., Any]] = {
     "calls": calls,
     "session_calls": session_calls,
+    "session_streams": session_streams,
     "beside": beside,
     "streams": streams,
     "hold": hold,

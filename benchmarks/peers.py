@@ -14,8 +14,8 @@ import subprocess
 import tempfile
 import time
 import venv
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -39,12 +39,16 @@ class NotHere(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A peer that serves: how it is called."""
+    """A peer that serves: how it is called, and what it calls the tools that have another name there."""
 
     port: int
     path: str = "/mcp"
-    tool: str = messages.CALL
+    names: Mapping[str, str] = field(default_factory=dict)
     authorization: str = ""
+
+    def tool(self, name: str) -> str:
+        """Return the peer's name of a tool of the upstream."""
+        return self.names.get(name, name)
 
 
 Start = Callable[[Path, str, str], contextlib.AbstractContextManager[Running]]
@@ -82,18 +86,60 @@ def _measured(world: World, peer: Peer, running: Running, seconds: float, rounds
         theirs.append(_session_calls(world, running, seconds))
     ratio = statistics.median(own / other for own, other in zip(ours, theirs, strict=True))
     shown = f"{ratio:.1f} x ({statistics.median(ours):,.0f}/s against {statistics.median(theirs):,.1f}/s)"
-    return [Figure("peers c=32", f"calls/s against {peer.name}", shown, peer.target)]
+    figures = [Figure("peers c=32", f"calls/s against {peer.name}", shown, peer.target)]
+    return figures + _large(world, peer, running, seconds, rounds) + _streamed(world, peer, running, rounds)
 
 
-def _session_calls(world: World, running: Running, seconds: float) -> float:
+def _large(world: World, peer: Peer, running: Running, seconds: float, rounds: int) -> list[Figure]:
+    """Fetch answers of 1 MiB, one caller, in turn with the gateway, which masks them."""
+    gateway, ours, theirs = sides(world)[2], [], []
     try:
-        answer: dict[str, Any] = world.load.ask(
-            do="session_calls", port=running.port, path=running.path, callers=CALLERS, seconds=seconds,
-            tool=running.tool, authorization=running.authorization,
-        )  # fmt: skip
-    except RuntimeError as fault:
-        raise NotHere(f"it answered wrong: {fault}") from fault
+        for _ in range(rounds):
+            ours.append(one_round(world, gateway, 1, seconds, messages.LARGE)["rate"])
+            theirs.append(_session_calls(world, running, seconds, callers=1, asked=messages.LARGE))
+    except NotHere as why:
+        return [Figure("peers 1 MiB", peer.name, f"not measured: {why}")]
+    ratio = statistics.median(own / other for own, other in zip(ours, theirs, strict=True))
+    shown = f"{ratio:.2f} x ({statistics.median(ours):,.1f}/s masked against {statistics.median(theirs):,.1f}/s)"
+    return [Figure("peers 1 MiB", f"answers/s against {peer.name}", shown)]
+
+
+def _streamed(world: World, peer: Peer, running: Running, rounds: int) -> list[Figure]:
+    """Read streams of 1,000 events: how long each takes, and how many of the events arrive at all."""
+    gateway = sides(world)[2]
+    own = world.load.ask(
+        do="streams", port=gateway.port, path=gateway.path, count=rounds, masked=True, authorization=world.dave
+    )
+    try:
+        other = _asked(world, do="session_streams", count=rounds, running=running, tool=messages.STREAM)
+    except NotHere as why:
+        return [Figure("peers stream", peer.name, f"not measured: {why}")]
+    times = f"{other['seconds'] * 1000:,.0f} ms with {other['messages'] - 1:,.0f} of 1,000 events"
+    shown = f"{own['seconds'] * 1000:,.0f} ms with all, masked, against {times}"
+    firsts = f"{own['first']:.1f} ms against {other['first']:.1f} ms"
+    return [
+        Figure("peers stream", f"a stream of 1,000 events against {peer.name}", shown),
+        Figure("peers stream", f"its first byte against {peer.name}", firsts),
+    ]
+
+
+def _session_calls(
+    world: World, running: Running, seconds: float, *, callers: int = CALLERS, asked: str = messages.CALL
+) -> float:
+    answer = _asked(
+        world, do="session_calls", running=running, tool=asked, callers=callers, seconds=seconds, asked=asked
+    )
     return float(answer["calls"] / answer["seconds"])
+
+
+def _asked(world: World, *, running: Running, tool: str, **command: Any) -> dict[str, Any]:
+    """Let the load ask a peer for a tool. Raises NotHere when it answers wrong."""
+    where = {"port": running.port, "path": running.path, "authorization": running.authorization}
+    try:
+        answer: dict[str, Any] = world.load.ask(tool=running.tool(tool), **where, **command)
+    except RuntimeError as fault:
+        raise NotHere(f"it answered wrong: {str(fault)[-160:]}") from fault
+    return answer
 
 
 def environment(requirement: str, install: bool) -> Path:
@@ -148,8 +194,8 @@ def _contextforge(python: Path, upstream: str, _form: str) -> Iterator[Running]:
             with httpx.Client(
                 base_url=address, headers={"authorization": bearer}, timeout=GUARD, trust_env=False
             ) as to:
-                path, tool = _registered(to, upstream)
-            yield Running(port, path, tool, bearer)
+                path, names = _registered(to, upstream)
+            yield Running(port, path, names, bearer)
 
 
 def _admin_token(python: Path, env: dict[str, str], folder: str) -> str:
@@ -161,14 +207,14 @@ def _admin_token(python: Path, env: dict[str, str], folder: str) -> str:
     return made.stdout.strip().splitlines()[-1]
 
 
-def _registered(client: httpx.Client, upstream: str) -> tuple[str, str]:
-    """Register the upstream and a virtual server with its tools; return its path and the name it gave the tool."""
+def _registered(client: httpx.Client, upstream: str) -> tuple[str, dict[str, str]]:
+    """Register the upstream and a virtual server with its tools; return its path and the names it gave the tools."""
     _posted(client, "/gateways", {"name": "orders", "url": upstream, "transport": "STREAMABLEHTTP"})
     tools = client.get("/tools").json()
-    found = next(tool for tool in tools if messages.CALL in (tool.get("originalName"), tool.get("name")))
-    server = {"name": "orders", "associated_tools": [found["id"]]}
+    server = {"name": "orders", "associated_tools": [tool["id"] for tool in tools]}
     made = _posted(client, "/servers", {"server": server, "team_id": None, "visibility": "public"})
-    return f"/servers/{made['id']}/mcp", str(found["name"])
+    names = {str(tool.get("originalName") or tool["name"]): str(tool["name"]) for tool in tools}
+    return f"/servers/{made['id']}/mcp", names
 
 
 def _posted(client: httpx.Client, path: str, document: dict[str, Any]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import contextlib
 import itertools
 import os
 import socket
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,12 +21,14 @@ import pytest
 from tests import people
 from tests.blocks import connection, one_dba, spelled_out, word_rule
 from tests.history import ENDS
-from tests.hostile import Hostile, head, length, reset
+from tests.hostile import Hostile, Turn, head, length, reset
 from tests.hostile_messages import CANARY, SCRIPTS
+from tests.hostile_scripts import EVENTS, event
 from tests.issuer import FakeIssuer
 from tests.line import Answer
 from tests.people import DAVE
 from tests.upstream import FakeUpstream, running
+from tests.wire import Wire, request
 from tests.world import World, marker, until, world
 
 SECRET = "upstream-credential-Pw4TnYc8Rb"
@@ -33,6 +36,8 @@ END_OF = {"false": "call.failed", "true": "call.failed", "unknown": "call.unknow
 # A stream is resumed a hundred times at most, and as many questions of a server are answered.
 MOST_REQUESTS = 102
 ERAS = ("legacy", "modern")
+WORD = 10.0  # seconds for which an upstream waits until its last word was heard
+NOTE = b'{"jsonrpc":"2.0","method":"notifications/message","params":{"level":"info","data":"%s"}}'
 
 
 @dataclass
@@ -41,6 +46,7 @@ class Siege:
 
     here: World
     hostile: Hostile
+    unhurried: Hostile  # at a connection that gives it time
     sockets: int = 0
 
     def call(self, era: str, mark: str, connection: str = "hostile", sql: str = "select 1", **meta: Any) -> Answer:
@@ -84,11 +90,13 @@ def _deaf() -> Iterator[int]:
 def siege(issuer: FakeIssuer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Siege]:
     with contextlib.ExitStack() as stack:
         good, hostile = stack.enter_context(running()), stack.enter_context(Hostile())
+        unhurried = stack.enter_context(Hostile())
         short = {"timeout": "1s", "max_answer": "1MiB"}
         secret = {"header": "Authorization", "prefix": "Bearer ", "value": "env:UPSTREAM_TOKEN"}
         connections = {
             "good": connection(good.url),
             "hostile": connection(hostile.url, credential=secret, **short),
+            "unhurried": connection(unhurried.url, timeout="30s"),
             "refused": connection(f"http://127.0.0.1:{_closed_port()}/mcp", **short),
             "unresolved": connection("http://no-such-host.invalid/mcp", **short),
             "no-tls": connection(hostile.url.replace("http://", "https://"), **short),
@@ -101,8 +109,9 @@ def siege(issuer: FakeIssuer, tmp_path_factory: pytest.TempPathFactory) -> Itera
         here = stack.enter_context(world(folder, issuer, {"good": good}, text, UPSTREAM_TOKEN=SECRET))
         here.start()
         assert here.witness is not None
-        here.witness.watch("hostile", cast("FakeUpstream", hostile))
-        made = Siege(here, hostile)
+        for name, upstream in (("hostile", hostile), ("unhurried", unhurried)):
+            here.witness.watch(name, cast("FakeUpstream", upstream))
+        made = Siege(here, hostile, unhurried)
         for era in ERAS:
             made.call(era, marker())
             made.call(era, marker(), "good")
@@ -180,6 +189,37 @@ def test_what_cannot_be_reached_was_not_executed(siege: Siege, connection: str) 
 
     assert answer.outcome == ("upstream_unavailable", "false")
     assert siege.ends(answer.decision["call_id"]) == ["call.failed"]
+
+
+@pytest.mark.promise("unchanged-clients")
+@pytest.mark.parametrize("era", ERAS)
+def test_each_event_goes_on_before_the_next_one_comes(siege: Siege, era: str) -> None:
+    """An upstream that says the next word only when its caller has heard the last: what is kept back ends neither."""
+    caller, mark, upstream, heard = (
+        siege.here.caller(DAVE, "unhurried", era=era),
+        marker(),
+        siege.unhurried,
+        threading.Semaphore(0),
+    )
+
+    async def step_by_step(turn: Turn) -> None:
+        await turn.send(head(200, EVENTS))
+        for number in range(20):
+            data = b"%d ada@example.com wrote" % number  # which has to be masked on its way
+            await turn.send(event(NOTE % data))
+            assert await asyncio.to_thread(heard.acquire, timeout=WORD), "the last event was kept back"
+        await turn.send(event(turn.message("done")))
+
+    upstream.script = step_by_step
+    try:
+        with Wire(caller.url) as wire:
+            wire.send(request(caller, caller.tool_call("echo", {"marker": mark}), connection="close"))
+            for number in range(20):
+                wire.until(b"%d [email] wrote" % number)
+                heard.release()
+            assert b'"done"' in wire.rest()
+    finally:
+        upstream.script = None
 
 
 @pytest.mark.promise("masked-everywhere")
