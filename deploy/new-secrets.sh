@@ -22,4 +22,5 @@ done
 keep database_owner "postgresql://holdgate_owner:$(cat owner_password)@postgres:5432/holdgate"
 keep database_web "postgresql://holdgate_web:$(cat web_password)@postgres:5432/holdgate"
 keep database_sequencer "postgresql://holdgate_sequencer:$(cat sequencer_password)@postgres:5432/holdgate"
+keep database_retention "postgresql://holdgate_retention:$(cat retention_password)@postgres:5432/holdgate"
 keep redis_url "redis://:$(cat redis_password)@redis:6379/0"

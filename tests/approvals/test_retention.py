@@ -30,6 +30,7 @@ from tests.record import Log, tamper
 from tests.replayed import SESSION, log, replayed
 
 __all__ = ["house", "log"]
+pytestmark = pytest.mark.promise("provable")
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from tests.servers import PostgreSQL, free_port, postgresql
 from tests.upstream import FakeUpstream, running
 from tests.world import World, marker, until
 
-LASTING = ("redis", "sequencer", "gateway", "worker", "beat")
+LASTING = ("redis", "sequencer", "gateway", "worker", "beat", "retention")
 
 
 @pytest.fixture(scope="module")

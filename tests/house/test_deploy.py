@@ -82,7 +82,7 @@ def test_only_the_sequencer_has_the_logs_key_and_only_the_migration_the_owners_r
     assert having == {"sequencer"}
     assert owning == {"migrate"}
     assert {name for name, one in SERVICES.items() if one.get("environment", {}).get("HOLDGATE_HARDENED") == "1"} == {
-        "gateway", "worker", "beat",
+        "gateway", "worker", "beat", "retention",
     }  # fmt: skip
 
 
