@@ -24,8 +24,9 @@ from approvals.searching import NAMES, Search, Unfit, reads_all
 from approvals.standing import roles_of
 from sessions import selectors
 from sessions.calls import recorded_call
-from sessions.events import INTENT
+from sessions.events import INTENT, TERMINAL_KINDS
 from sessions.journal import RecordUnavailable
+from sessions.leaf import encode, leaf_hash
 from sessions.models import RecordedSession
 from sessions.search.index import behind
 
@@ -93,7 +94,7 @@ def _call(summary: CallSummary, approval: str | None) -> dict[str, Any]:
         "approval": approval,
         "masked": _counted(summary, "masked"),
         "exposed": _counted(summary, "exposed"),
-        "receipt": None,
+        "receipt": _receipt(summary),
     }
 
 
@@ -106,6 +107,15 @@ def _judged(summary: CallSummary, caller: Caller, policy: Policy) -> dict[str, A
     with_places = "auditor" in roles_of(caller, policy)
     rules = [] if kept is None else judged.as_json(kept, with_places=with_places)["rules"]
     return {"policy_revision": found.revision, "rules_read": found.rules_read, "rules": rules}
+
+
+def _receipt(summary: CallSummary) -> dict[str, Any] | None:
+    """Return which entry ends the call, as its receipt names it; who signs receipts gave the caller theirs."""
+    ends = [entry.leaf for entry in summary.entries if entry.leaf.kind in TERMINAL_KINDS]
+    if not ends:
+        return None
+    leaf = ends[-1]
+    return {"origin": leaf.origin, "writer": leaf.writer, "n": leaf.n, "entry": leaf_hash(encode(leaf)).hex()}
 
 
 def _counted(summary: CallSummary, what: str) -> dict[str, int]:

@@ -237,7 +237,8 @@ class Forwarding:
         )
         event = entry(exchange, "call.refused", reason=reason, executed=executed)
         await self._append(exchange, *exchange.opening, event)
-        return Settled(Reply(replies.refusal(exchange.message, refusal, decision=made)))
+        receipt = self._house.journal.receipt(exchange.call_id)
+        return Settled(Reply(replies.refusal(exchange.message, refusal, decision=made, receipt=receipt)))
 
     async def forward(self, exchange: Exchange, permit: Permit) -> AsyncGenerator[Sequence[bytes]]:
         """Send the call once and yield the upstream's messages, in the groups they came in.

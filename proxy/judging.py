@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import orjson
 from django.db import DatabaseError
@@ -171,7 +171,7 @@ class Judging:
         refusal = _refusal(exchange, block)
         if block.reason == "rate_limited":
             self._counts.add(block.reason, exchange.connection_name)
-            return Settled(_reply(exchange, block, refusal))
+            return Settled(_reply(exchange, block, refusal, None))
         event = entry(
             exchange,
             "call.blocked",
@@ -192,7 +192,7 @@ class Judging:
         except RecordUnavailable as error:
             raise record_unavailable(exchange.call_id, "false") from error
         exchange.opening = ()
-        return Settled(_reply(exchange, block, refusal))
+        return Settled(_reply(exchange, block, refusal, self._house.journal.receipt(exchange.call_id)))
 
     async def unsettled(self, exchange: Exchange) -> Settled:
         """Refuse a call under which the policy moved again and again."""
@@ -294,14 +294,15 @@ def _is_protocol_matter(exchange: Exchange, block: Block) -> bool:
     return unknown_tool or unknown_method
 
 
-def _reply(exchange: Exchange, block: Block, refusal: Refusal) -> Reply:
+def _reply(exchange: Exchange, block: Block, refusal: Refusal, receipt: dict[str, Any] | None) -> Reply:
     made = decision(exchange, "deny", block.rules, block.would)
     if exchange.message.kind != "request":
         return Reply(orjson.dumps(refusal.fields()), status=REASONS[refusal.reason].status)
     if not _is_protocol_matter(exchange, block):
         status = 403 if block.by == "connection" and refusal.reason == "forbidden" else 200
         headers = (replies.retry_after(exchange.retry_after),) if exchange.retry_after else ()
-        return Reply(replies.refusal(exchange.message, refusal, decision=made), status=status, headers=headers)
+        body = replies.refusal(exchange.message, refusal, decision=made, receipt=receipt)
+        return Reply(body, status=status, headers=headers)
     modern = exchange.message.era == "modern"
     unknown_method = block.by == "default"
     code = METHOD_NOT_FOUND if unknown_method else INVALID_PARAMS

@@ -204,6 +204,8 @@ class Releasing:
         if permit.claim and exchange.request is not None:
             exchange.request.status = status.value
             meta[replies.APPROVAL] = approval_meta(exchange.request, self._house.public_url)
+        if (receipt := self._house.journal.receipt(exchange.call_id)) is not None:
+            meta[replies.RECEIPT] = receipt
         return replies.with_meta(body, meta)
 
 

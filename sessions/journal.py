@@ -16,11 +16,12 @@ from collections import defaultdict, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final, TypeVar, cast
+from typing import Any, Final, TypeVar, cast
 
 from sessions import store
 from sessions.events import ABANDONED, PROCESS_STARTED, PROCESS_STOPPED, Event
 from sessions.ids import uuid7
+from sessions.receipt import Receipts
 from sessions.sealing import Sealer
 from sessions.writer import HEARTBEAT_SECONDS, Job, RecordUnavailable, RecordUncertain, RevisionMoved, Work, Writer
 
@@ -73,6 +74,7 @@ class Journal:
     ) -> None:
         self.process_id = uuid7()
         self._writer = Writer(Sealer(origin=origin, build=build, writer=self.process_id), self.process_id, revision)
+        self._receipts = Receipts(origin, self.process_id)
         self._timeout = timeout
         self._capacity = capacity
         self._on_late = on_late
@@ -89,7 +91,7 @@ class Journal:
         """Start the writer thread and commit process.started. Raises RecordUnavailable when that fails."""
         self._accepting = True
         self._thread.start()
-        started = Event(kind=PROCESS_STARTED, facts={"pid": os.getpid()})
+        started = Event(kind=PROCESS_STARTED, facts={"pid": os.getpid(), "receipts": self._receipts.public})
 
         def announce() -> tuple[None, list[Event]]:
             store.insert_process(store.current(), self.process_id, datetime.now(UTC))
@@ -112,6 +114,14 @@ class Journal:
             self._changed.notify()
         if self._thread.ident is not None:
             self._thread.join(2 * self._timeout)
+
+    def receipt(self, call_id: str) -> dict[str, Any] | None:
+        """Return, once, the receipt of the entry with which this process answered a call; None without one.
+
+        To be asked after that entry is committed.
+        """
+        found = self._writer.ends.pop(call_id, None)
+        return None if found is None else self._receipts.of(*found)
 
     def last_commit_age(self) -> float:
         """Return the seconds since the last commit of this process; infinite before the first."""

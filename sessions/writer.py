@@ -12,11 +12,12 @@ from typing import Any
 from django.db import InterfaceError, OperationalError, transaction
 
 from sessions import store
-from sessions.events import INTENT, Event, with_late_ends
-from sessions.sealing import Sealer
+from sessions.events import INTENT, TERMINAL_KINDS, Event, with_late_ends
+from sessions.sealing import Sealed, Sealer
 
 logger = logging.getLogger(__name__)
 
+_ENDS_KEPT = 20_000
 HEARTBEAT_SECONDS = 2.5
 """A process beats this often while it lives, idle or not; open_calls() takes 15 s of silence for death."""
 
@@ -94,6 +95,7 @@ class Writer:
     process_id: str
     revision: str = ""
     late: list[Event] = field(default_factory=list)
+    ends: dict[str, tuple[str, int]] = field(default_factory=dict)  # call -> leaf hash and number of its last entry
     last_commit: float = float("-inf")
     _last_beat: float = float("-inf")
     _doubt: _Doubt | None = None
@@ -247,12 +249,22 @@ class Writer:
             job.value, job.error = None, error
             return
         job.written = tuple(events)
+        self._note_ends(sealed)
         self.sealer.add(sealed, rows, begun.now)
         for event in events:
             if event.kind == INTENT:
                 open_calls.add(event.call_id)
             elif event.ends_call:
                 open_calls.discard(event.call_id)
+
+    def _note_ends(self, sealed: Sequence[Sealed]) -> None:
+        """Keep of each answered call which entry says so, for its receipt; a batch tried again writes it anew."""
+        first = self.sealer.n - len(sealed)
+        for number, one in enumerate(sealed):
+            if one.event.call_id and one.event.kind in TERMINAL_KINDS:
+                self.ends[one.event.call_id] = (one.entry[1].hex(), first + number)
+        while len(self.ends) > _ENDS_KEPT:
+            del self.ends[next(iter(self.ends))]
 
 
 def _ended_by(events: Iterable[Event]) -> list[str]:

@@ -99,7 +99,11 @@ def hardened(issuer: FakeIssuer, tmp_path_factory: pytest.TempPathFactory, postg
 
 def test_the_gateway_serves_under_roles_that_cannot_change_its_record(hardened: Hardened) -> None:
     here = hardened.world
-    assert not here.caller(DAVE).call("query", {"sql": "select 1", "marker": marker()}).is_error
+    answer = here.caller(DAVE).call("query", {"sql": "select 1", "marker": marker()})
+    assert not answer.is_error
+    receipt = answer.result["_meta"]["holdgate/receipt"]
+    kept = "SELECT count(*) FROM mcp_sessions_entry WHERE leaf_hash = decode(?, 'hex') AND kind = 'call.result'"
+    assert here.stored.value(kept, receipt["entry"]) == 1
     held = here.caller(DAVE).begin("query", {"sql": "delete from x", "marker": marker()})
     here.approve(held.approval_id)
     assert not held.answer().is_error

@@ -18,6 +18,7 @@ from sessions.content import from_document
 from sessions.evidence.derived import Derived
 from sessions.evidence.gwverify.comparing import differences
 from sessions.evidence.gwverify.notes import RETIRED, ROTATED, CannotCheck, Key, Keys, head_of, notes_in
+from sessions.evidence.gwverify.receipts import Promised, receipts_in
 from sessions.evidence.matrix import Published, write_policies
 from sessions.evidence.tables import Read
 from sessions.tree import EMPTY_ROOT, Frontier, ProofInvalid, verify_inclusion
@@ -38,7 +39,10 @@ def manifest_lines(name: str, manifest: bytes) -> list[str]:
 class Verification:
     """One verification of one bundle. Iterate `findings()` to its end; then the counters are valid."""
 
-    def __init__(self, bundle: zipfile.ZipFile, key: Key, anchor: str = "", *, deep: bool = False) -> None:
+    def __init__(
+        self, bundle: zipfile.ZipFile, key: Key, anchor: str = "", *, deep: bool = False, receipts: str = ""
+    ) -> None:
+        self.promised = Promised(receipts_in(receipts))
         self.entries = self.checkpoints = 0
         self.head = ""
         self._zip, self._key, self._anchor, self._deep = bundle, Keys(key), anchor, deep
@@ -71,7 +75,8 @@ class Verification:
             yield from self._payloads()
             yield from self._tables()
             yield from self._policies()
-            yield from self._proved(self._changes, "log/keys.jsonl")
+            yield from self._proved(self._changes, KEYS)
+            yield from self.promised.findings(self._writers)
         except (KeyError, TypeError, ValueError, AttributeError, csv.Error) as error:
             yield f"malformed: the bundle does not have the form of {FORMAT} ({type(error).__name__}: {error})"
 
@@ -192,6 +197,7 @@ class Verification:
             yield f"inserted: {where}: an entry of {leaf['origin']}"
         first, last, count = self._writers.get(leaf["writer"], (leaf["n"], leaf["n"], 0))
         self._writers[leaf["writer"]] = (min(first, leaf["n"]), max(last, leaf["n"]), count + 1)
+        self.promised.entry(index, leaf, digest)
         self._derived.entry(Read(index, digest, from_document(leaf)))
         self._governed.add(leaf["policy"]["digest"])
         for name, one in leaf["payloads"].items():
