@@ -37,6 +37,8 @@ ENTRIES: dict[str, tuple[str, str]] = {
     "tool.pinned": ("", "The tools were seen first, and trusted"),
     "tool.changed": ("stop", "Tools changed"),
     "tool.accepted": ("go", "An admin accepted a tool's definition"),
+    "server.down": ("stop", "The server could not be reached"),
+    "server.up": ("go", "The server answered again"),
     "server.connected": ("go", "A person connected their account at the server"),
     "server.disconnected": ("", "A person took their account at the server back"),
     "grant.made": ("go", "The decision is remembered"),

@@ -15,6 +15,7 @@ from approvals.accounts import sync_claims
 from approvals.models import Person
 from approvals.runtime import runtime
 from approvals.second_factor import SignIn
+from gatewayproj import entering
 from gatewayproj.browser_sessions import AtProvider, remember_provider
 from gatewayproj.provider import SignInFailed, client_of
 from proxy.claims import accounts_of, caller_of
@@ -70,7 +71,8 @@ def arrived(claims: SignedClaims, issuer: Issuer) -> Person:
 
 
 def open_session(request: HttpRequest, person: Person, where: AtProvider, claims: SignedClaims) -> None:
-    """Begin a session under a new key, also where the same person signed in before."""
+    """Begin a session under a new key, also where the same person signed in before. Raises RecordUnavailable."""
+    entering.signed_in(person, where.issuer)
     if request.user.is_authenticated:  # Django keeps the key of whoever signs in again
         request.session.cycle_key()
     login(request, person, backend="approvals.backends.PersonBackend")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from django.conf import settings
 from django.db import connection
 
-from approvals import accounts, keyed, outbox
+from approvals import accounts, keyed, leading, outbox
 from approvals.config.packs import packs_digest
 from approvals.database import database_now, in_database
 from approvals.listening import Listener
@@ -105,7 +105,7 @@ class Lifespan:
             house.listener = self._listener = Listener(house.waiting, house.policies)
             self._listener.start()
         if not settings.HARDENED:
-            house.sequencer = self._sequencer = installation.sequencer()
+            house.sequencer = self._sequencer = installation.sequencer(leading.elected)
             self._feeders = installation.feeders(self._sequencer)
             self._sequencer.start()
             for feeder in self._feeders:

@@ -91,7 +91,11 @@ def consume(request: HttpRequest, issuer: str) -> HttpResponse:
         return failed(request)
     wanted = own.get(accepted.answers) or _own_path(state)
     request.session[WAITING] = {asked: kept for asked, kept in waiting.items() if asked != accepted.answers}
-    open_session(request, person, AtProvider(issuer, accepted.farewell), accepted.claims)
+    try:
+        open_session(request, person, AtProvider(issuer, accepted.farewell), accepted.claims)
+    except RecordUnavailable as error:
+        log.warning("sign-in with %s: %s", issuer, error)
+        return failed(request, 503)
     return redirect(wanted)
 
 

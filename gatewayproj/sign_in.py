@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import cast
 from urllib.parse import urlencode
 
@@ -22,9 +23,10 @@ from approvals.models import Person
 from approvals.runtime import runtime
 from approvals.selectors import visible_to
 from approvals.standing import caller_of
-from gatewayproj import oidc, saml_views
+from gatewayproj import entering, oidc, saml_views
 from gatewayproj.arrival import doors
 from gatewayproj.browser_sessions import AtProvider, provider_of
+from sessions.journal import RecordUnavailable
 
 
 @require_GET
@@ -58,6 +60,10 @@ def link(request: HttpRequest, token: str) -> HttpResponse:
     person = use_sign_in_link(token)
     if person is None or not person.is_active:
         return render(request, "sign_in_link.html", {"person": None}, status=403)
+    try:
+        entering.signed_in(person, "link")
+    except RecordUnavailable:
+        return render(request, "503.html", status=503)
     login(request, person, backend="approvals.backends.PersonBackend")
     return redirect("inbox")
 
@@ -89,6 +95,8 @@ def sign_out(request: HttpRequest) -> HttpResponse:
     address = _farewell(request, where) if where else ""
     logout(request)
     if isinstance(person, Person):
+        with contextlib.suppress(RecordUnavailable):  # nobody is kept from leaving
+            entering.signed_out(person)
         closing(runtime(), person)
     return onward(request, "signed_out.html", address) if address else redirect("sign-in")
 

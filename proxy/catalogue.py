@@ -24,6 +24,7 @@ from proxy.errors import Fault, MaskingBroken, SessionLost, UpstreamTimeout
 from proxy.faults import CallFailed, record_unavailable
 from proxy.large import LARGE, apart, masked_apart
 from proxy.listing import list_tools
+from proxy.outages import Outages
 from proxy.recording import entry, outlet_of, request_payloads
 from sessions.journal import RecordUnavailable
 
@@ -44,8 +45,9 @@ _TOO_SLOW = "The upstream did not list its tools in time."
 class Catalogue:
     """The tool definitions of every connection that this process has listed. Bounded by the configuration."""
 
-    def __init__(self, house: Runtime, requests: OwnRequests) -> None:
+    def __init__(self, house: Runtime, requests: OwnRequests, outages: Outages | None = None) -> None:
         self._house = house
+        self._outages = outages or Outages()
         self._requests = requests
         self._tools: dict[str, Mapping[str, Tool]] = {}
         self._listed: dict[str, float] = {}
@@ -200,7 +202,8 @@ class Catalogue:
         event = entry(
             exchange, "call.refused", payloads=request_payloads(exchange), reason=fault.reason, executed="false"
         )
-        await self._house.journal.append(*exchange.opening, event)
+        noted = self._outages.noted(exchange, event.kind, fault.reason, fault.detail)
+        await self._house.journal.append(*exchange.opening, event, *noted)
         exchange.opening = ()
         refusal = type(fault)(fault.message, executed="false", url=fault.url).refusal(call_id=exchange.call_id)
         return CallFailed(refusal, status=404 if isinstance(fault, SessionLost) else None)

@@ -18,6 +18,7 @@ from proxy.cutting import Cancelling, until
 from proxy.errors import AccessEnded, Fault, NoStream, OutcomeUnknown, SessionLost, UpstreamInvalid
 from proxy.exchange import Permit
 from proxy.faults import CallFailed, record_unavailable
+from proxy.outages import Outages
 from proxy.pipeline import Moved, Reply, Settled
 from proxy.recording import decision, entry, kept_view, request_commitment, request_payloads, rules_read, unspoken
 from proxy.refusals import Refusal
@@ -80,12 +81,20 @@ def _status_of(fault: Fault) -> int | None:
 class Forwarding:
     """Commits intents, forwards, and records how calls end; one per process."""
 
-    def __init__(self, house: Runtime, transport: Transport, sessions: LegacySessions, background: Background) -> None:
+    def __init__(
+        self,
+        house: Runtime,
+        transport: Transport,
+        sessions: LegacySessions,
+        background: Background,
+        outages: Outages | None = None,
+    ) -> None:
         self._house = house
         self._transport = transport
         self._sessions = sessions
         self._background = background
         self._cancelling = Cancelling(house, transport)
+        self._outages = outages or Outages()
 
     def intent(self, exchange: Exchange, rules: Sequence[str], **facts: Fact) -> Event:
         """Return the entry that must be committed before a byte of this call reaches the upstream."""
@@ -302,6 +311,7 @@ class Forwarding:
         Raises CallFailed when the record does not take it: the answer is withheld then.
         """
         last = self._ending_entry(exchange, ending)
+        events = (*events, *self._outages.noted(exchange, ending.kind, ending.reason, ending.detail))
         # Noted before the commit: who is cancelled while it runs must not end the call a second time.
         exchange.answered, kept = True, True
         try:

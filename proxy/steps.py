@@ -11,6 +11,7 @@ from proxy.crowd import Crowd
 from proxy.discovery import Discovery
 from proxy.forwarding import Forwarding
 from proxy.judging import Judging
+from proxy.outages import Outages
 from proxy.own_requests import OwnRequests
 from proxy.pipeline import Settled, run
 from proxy.places import Places
@@ -47,10 +48,11 @@ class GatewaySteps:
         self._transport = transport
         self._background = background
         requests = OwnRequests(house, transport, background)
-        catalogue = Catalogue(house, requests)
+        outages = Outages()
+        catalogue = Catalogue(house, requests, outages)
         self.discovery = Discovery(house, transport, requests, catalogue)
         self._judging = Judging(house, catalogue, Rates(), counts)
-        self.forwarding = Forwarding(house, transport, sessions, background)
+        self.forwarding = Forwarding(house, transport, sessions, background, outages)
         self._requests = ServerRequests(house, transport, background)
         self._releasing = Releasing(house, self.forwarding, catalogue, self._requests, self._judging)
         self.resuming = Resuming(house, self, self._requests)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from django.conf import settings
@@ -70,6 +71,6 @@ def _made() -> Signer:
     return made
 
 
-def sequencer() -> Sequencer:
-    """Return who signs this installation's log, not started. Raises KeyUnusable."""
-    return Sequencer(_made(), [anchor()], renewed=logkey.Renewal(log_key()))
+def sequencer(elected: Callable[[int], None] = lambda _epoch: None) -> Sequencer:
+    """Return who signs this installation's log, not started; `elected` as there. Raises KeyUnusable."""
+    return Sequencer(_made(), [anchor()], renewed=logkey.Renewal(log_key()), elected=elected)

@@ -37,7 +37,8 @@ class Fenced(Exception):
 
 class Sequencer:
     """The one that signs. `signer` is the log's key; `anchors` get every checkpoint; `period` is in seconds.
-    `renewed` is asked before each run for another signer: keys are rotated without a restart.
+    `renewed` is asked before each run for another signer: keys are rotated without a restart. `elected` is called, in
+    the thread that runs, with the number of the term whenever the office was taken.
 
     `run_once` may be called from any one thread; `start` runs it in a thread of its own until `stop`.
     `error` says why nothing is signed at the moment, "" when all is well.
@@ -50,10 +51,11 @@ class Sequencer:
         *,
         period: float = 0.3,
         renewed: Callable[[], Signer | None] = lambda: None,
+        elected: Callable[[int], None] = lambda _epoch: None,
     ) -> None:
         self.error = ""
         self._signer = signer
-        self._renewed = renewed
+        self._renewed, self._elected = renewed, elected
         self._anchors = tuple(anchors)
         self._period = period
         self._leadership = Leadership(uuid7())
@@ -100,6 +102,7 @@ class Sequencer:
             return 0
         if epoch != self._epoch:
             self._take_over(connection, epoch)
+            self._elected(epoch)
         total = 0
         try:
             while pending := logstore.unindexed(connection, self._low_water, _BATCH):

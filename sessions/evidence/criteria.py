@@ -41,7 +41,7 @@ CATEGORIES: Final = (SECURITY, AVAILABILITY, INTEGRITY, CONFIDENTIALITY, PRIVACY
 CRITERIA: Final = (
     Criterion(SECURITY, "CC6.1", "Access is limited; credentials are protected",
               "who is behind each account; which credentials the gateway holds for servers, by reference",
-              ("access/people.csv", "policy/timeline.csv")),
+              ("access/people.csv", "population/sign_ins.csv", "policy/timeline.csv")),
     Criterion(SECURITY, "CC6.2, CC6.3", "Access is given, changed and taken away by people who may; duties are apart",
               "who may use what at both ends of the period, access for a while, remembered decisions, reviews",
               ("access/matrix_from.csv", "access/matrix_to.csv", "access/reviews.csv", "population/approvals.csv",
@@ -66,7 +66,8 @@ CRITERIA: Final = (
                "population/record_access.csv")),
     Criterion(AVAILABILITY, "A1.1, A1.2", "Capacity and recovery",
               "by minute: calls, failures of servers, refusals, starts and stops; a database that was set back",
-              ("availability/minutes.csv", "population/processes.csv", "population/incidents.csv")),
+              ("availability/minutes.csv", "population/outages.csv", "population/processes.csv",
+               "population/incidents.csv")),
     Criterion(INTEGRITY, "PI1.1 to PI1.5", "What is processed is complete, valid, accurate and authorised",
               "each call once with its end; whether exactly that ran which was approved",
               ("population/calls.csv", "population/executions.csv", "integrity/summary.json")),

@@ -24,6 +24,7 @@ ACCOUNTS: Final = {
     "approval.break_glass": "voter",
     "approval.reviewed": "voter",
     "approval.resolved": "voter",
+    "person.signed_in": "who",
     "review.started": "reviewer",
     "review.decided": "reviewer",
     "review.followed_up": "reviewer",

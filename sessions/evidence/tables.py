@@ -30,14 +30,17 @@ _FACTS: Final[Mapping[str, tuple[str, ...]]] = {
     "executions": ("executed", "reason", "rules", "approval", "call"),
     "policy_changes": ("changed", "loosens", "reverts", "proposal", "confirmed_by"),
     "processes": ("pid", "settings"),
+    "sign_ins": ("via",),
+    "outages": ("detail", "seconds"),
     "access_reviews": ("campaign", "line", "group", "role", "tools", "decision", "own", "lines", "due"),
 }
 _PEOPLE: Final = ("pseudonym", "issuer", "subject", "name", "kind", "groups", "log_index", "known_from")
-_MINUTES: Final = ("minute", "begun", "answered", "failed", "unknown", "refused", "process_starts", "process_stops")
+_MINUTES: Final = ("minute", "begun", "answered", "failed", "unknown", "refused", "process_starts", "process_stops",
+            "servers_down", "servers_up")  # fmt: skip
 _COUNTED: Final = {
     "call.intent": "begun", "call.result": "answered", "call.failed": "failed", "call.unknown": "unknown",
     "call.refused": "refused", "call.blocked": "refused", "process.started": "process_starts",
-    "process.stopped": "process_stops",
+    "process.stopped": "process_stops", "server.down": "servers_down", "server.up": "servers_up",
 }  # fmt: skip
 
 

@@ -10,8 +10,11 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 import requests
 
-from approvals.runtime import Runtime
+from approvals.runtime import Runtime, runtime
 from gatewayproj.provider import _providers as provider_cache
+from sessions.journal import RecordUnavailable
+from sessions.leaf import decode
+from sessions.models import Entry, Payload
 from tests.held import anonymous, house, signed_in
 from tests.issuer import CLIENT_ID, FakeIssuer
 from tests.people import ALICE
@@ -25,6 +28,34 @@ def test_signing_out_ends_the_session(house: Runtime) -> None:
     client.force_login(signed_in(ALICE))
 
     assert client.post("/sign-out/").headers["Location"] == "/sign-in/"
+    assert not is_signed_in(client)
+
+
+def test_who_comes_and_goes_is_recorded(corp: FakeIssuer) -> None:
+    client = anonymous()
+    client.get(redirected(client))
+    client.post("/sign-out/")
+
+    leaves = [decode(bytes(row.leaf)) for row in Entry.objects.filter(kind__startswith="person.signed_").order_by("id")]
+
+    assert [(leaf.kind, leaf.facts["via"]) for leaf in leaves] == [
+        ("person.signed_in", "corp"), ("person.signed_out", "page"),
+    ]  # fmt: skip
+    who = Payload.objects.get(commitment=bytes.fromhex(leaves[0].payloads["who"].digest)).body
+    assert json.loads(bytes(who))["sub"] == ALICE.sub
+
+
+@pytest.mark.promise("fail-closed")
+def test_nobody_comes_in_whom_the_record_does_not_take(corp: FakeIssuer, monkeypatch: pytest.MonkeyPatch) -> None:
+    client = anonymous()
+    back = redirected(client)
+
+    def down(*_: object) -> None:
+        raise RecordUnavailable("the disk is full")
+
+    monkeypatch.setattr(runtime().journal, "append_now", down)
+
+    assert client.get(back).status_code == 503
     assert not is_signed_in(client)
 
 

@@ -150,6 +150,19 @@ def test_a_second_sequencer_waits_for_the_office(journal: Journal, log: Log) -> 
     assert log.verify() == []
 
 
+def test_who_takes_the_office_is_told_once_each_term(journal: Journal, log: Log) -> None:
+    terms: list[int] = []
+    second = Sequencer(log.signer, [log.anchor], elected=terms.append)
+
+    second.run_once()
+    second.run_once()
+    second.resign()
+    second.run_once()
+    second.resign()
+
+    assert terms == [terms[0], terms[0] + 1]
+
+
 def test_a_sequencer_that_lost_the_office_writes_nothing(journal: Journal, log: Log) -> None:
     log.sequencer.run_once()
     write(journal, 2)

@@ -10,6 +10,8 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError, connection
 
+from approvals import leading
+from approvals.runtime import shut_down
 from gatewayproj import soundness
 from sessions import installation, logkey
 from sessions.anchors import AnchorBroken
@@ -35,7 +37,7 @@ class Command(BaseCommand):
                 raise soundness.Refused("a sequencer of its own needs PostgreSQL; on SQLite `rungateway` has one")
             soundness.require(soundness.durability())
             soundness.require(soundness.set_back_database())
-            sequencer = installation.sequencer()
+            sequencer = installation.sequencer(leading.elected)
             feeders = installation.feeders(sequencer)
         except (soundness.Refused, logkey.KeyUnusable, AnchorBroken, NotAnAnchor, DatabaseError) as error:
             raise CommandError(str(error)) from error
@@ -50,4 +52,5 @@ class Command(BaseCommand):
         maker.stop()
         for feeder in feeders:
             feeder.stop()
+        shut_down()
         sequencer.stop()
