@@ -1,4 +1,4 @@
-"""Record entries of approval requests: one shape for every transition."""
+"""Record entries of approval requests: one shape for every transition; and what entries say of rules that observe."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from sessions.events import Event
 if TYPE_CHECKING:
     from approvals.models import ApprovalRequest
     from approvals.publication import Snapshot
-    from approvals.verdicts import Caller
+    from approvals.verdicts import Caller, Verdict
 
 
 def approval_entry(
@@ -50,6 +50,12 @@ def approval_entry(
         },
         payloads=payloads,
     )
+
+
+def unspoken(verdict: Verdict) -> dict[str, Any]:
+    """Return what was only observed about a call, as facts of its entry; empty where nothing was."""
+    facts: dict[str, Any] = {"observed": list(verdict.observed)} if verdict.observed else {}
+    return facts | ({"would": verdict.would} if verdict.would else {})
 
 
 def _account(caller: Caller) -> dict[str, Any]:

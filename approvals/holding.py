@@ -18,7 +18,7 @@ from approvals.break_glass import breaker_still_may
 from approvals.database import database_now
 from approvals.denials import refuse_a_loop
 from approvals.emergency import BROKEN
-from approvals.entries import approval_entry
+from approvals.entries import approval_entry, unspoken
 from approvals.models import ApprovalRequest
 from approvals.selectors import still_approved
 from approvals.services import is_outdated, move
@@ -118,7 +118,7 @@ def _open(ask: Ask, snapshot: Snapshot, now: datetime) -> tuple[ApprovalRequest,
         masked=list(ask.masked),
         rules=list(ask.hold.rules),
         rules_read=snapshot.policy.rules_read,
-        observed=list(ask.hold.observed),
+        **unspoken(ask.hold),
     )
     return request, [_with_payloads(entry, ask.payloads), *covered]
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from approvals import access, holding, keyed
 from approvals.database import in_database
+from approvals.entries import unspoken
 from approvals.states import Status
 from proxy import replies
 from proxy.answers import readdressed
@@ -20,7 +21,7 @@ from proxy.exchange import Permit
 from proxy.faults import CallFailed, record_unavailable
 from proxy.outages import Outages
 from proxy.pipeline import Moved, Reply, Settled
-from proxy.recording import decision, entry, kept_view, request_commitment, request_payloads, rules_read, unspoken
+from proxy.recording import decision, entry, kept_view, request_commitment, request_payloads, rules_read
 from proxy.refusals import Refusal
 from sessions.journal import RecordUnavailable, RevisionMoved
 

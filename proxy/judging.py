@@ -12,6 +12,7 @@ from django.db import DatabaseError
 
 from approvals.config.schema import BUILT_IN
 from approvals.database import in_database
+from approvals.entries import unspoken
 from approvals.ties import person_behind
 from approvals.verdicts import Allow, Block, Hold
 from proxy import replies
@@ -20,7 +21,7 @@ from proxy.faults import record_unavailable
 from proxy.large import LARGE, apart
 from proxy.mcp import ADDED, DROPPED
 from proxy.pipeline import Moved, Reply, Settled
-from proxy.recording import decision, entry, request_payloads, rules_read, unspoken
+from proxy.recording import decision, entry, request_payloads, rules_read
 from proxy.refusals import REASONS, Refusal
 from proxy.server_requests import CLOSED, is_allowed
 from proxy.tokens import TokenRejected

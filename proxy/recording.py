@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
     from approvals.models import ApprovalRequest
     from approvals.outlet import Outlet
-    from approvals.verdicts import Verdict
     from proxy.exchange import Exchange
     from sessions.events import Fact, Payload
 
@@ -150,12 +149,6 @@ def caller_payload(exchange: Exchange) -> Payload:
 def rules_read(exchange: Exchange) -> dict[str, Fact]:
     """Return how many rules were read for this exchange, as a fact of its entry; empty where none is asked."""
     return {"rules_read": exchange.snapshot.policy.rules_read} if exchange.is_governed else {}
-
-
-def unspoken(verdict: Verdict) -> dict[str, Fact]:
-    """Return what was only observed about a call, as facts of its entry; empty where nothing was."""
-    facts: dict[str, Fact] = {"observed": list(verdict.observed)} if verdict.observed else {}
-    return facts | ({"would": verdict.would} if verdict.would else {})
 
 
 def decision(exchange: Exchange, verdict: str, rules: Sequence[str], would: str | None = None) -> dict[str, Any]:

@@ -67,6 +67,7 @@ def test_what_a_rule_observes_is_recorded_and_counted_alike_by_list_and_back_tes
             assert [(facts["observed"], facts.get("would")) for facts in found] == [
                 (["seen"], "deny"),
                 (["seen"], None),
+                (["seen"], "deny"),
             ]
             report = here.api(DAVE, "POST", "policy/simulate/", content=text, headers=YAML).json()
             assert report["rules"]["seen"] == {"would": 3}
