@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Sequence
 from typing import Any
+
+from sessions.leaf import Leaf
 
 EMAIL, CARD, KEY = "shape.canary@planted.example.net", "5105 1051 0510 5100", "AKIA" + "QX3PZ7LMN4RTV2WB"
 NUMBER = int(CARD.replace(" ", ""))
@@ -243,3 +246,8 @@ VALUES = {
     "odd": EMAIL,
     "plain": EMAIL,
 }
+
+
+def newest_hits(entries: Sequence[Leaf]) -> list[str]:
+    """Return what the newest call's entries count as hidden: one entry for each group of messages that came at once."""
+    return sorted(hit for one in entries if one.call == entries[-1].call for hit in one.facts["masked"])

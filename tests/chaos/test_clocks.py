@@ -91,7 +91,8 @@ def test_who_waits_by_a_clock_that_is_ahead_does_not_ask_without_pause(
     time.sleep(4)
     ((after,),) = server.run(counted, database)
 
-    assert after - before < 50 * len(waiting), "each of them asked many times a second"
+    # Without a pause it would be thousands; what else a gateway does in these seconds is some dozens.
+    assert after - before < 150 * len(waiting), "each of them asked many times a second"
     for one in waiting:
         one.assert_waits_and_runs_once(house.here)
     house.assert_history()

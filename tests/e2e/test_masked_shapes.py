@@ -38,6 +38,7 @@ from tests.masked_shapes import (
     TEXT,
     TYPED,
     VALUES,
+    newest_hits,
     note,
     text,
     tool,
@@ -47,7 +48,6 @@ from tests.upstream import running
 from tests.world import World, marker, until, world
 
 pytestmark = pytest.mark.promise("masked-everywhere")
-
 
 SECRETS = {
     "OTHER_UPSTREAM": "upstream-of-others-Zq7vKx2m",
@@ -305,7 +305,7 @@ def test_values_that_are_split_over_blocks_and_events_are_hidden(stage: Stage) -
         answer = stage.ask(CALL, [*said, *tool(text("x"))])
         heard = [one["params"][member] for one in answer.notes]
         assert heard == ["paid with ****5100", " by ", "[email]", "", "done"]
-        assert stage.entries("call.message")[-1].facts["masked"] == ["credit_card:1", "email:1"]
+        assert newest_hits(stage.entries("call.message")) == ["credit_card:1", "email:1"]
 
 
 @pytest.mark.promise("rule-at-once")

@@ -141,9 +141,14 @@ def test_a_missing_or_foreign_client_certificate_is_refused_before_the_call_is_r
         found = House().send(connected(server.url, tls=foreign), connected(server.url, tls=own))
         assert not server.calls
     refused = "credential_unavailable client_certificate false"
-    # Before TLS 1.3 a server does not say that it misses one.
-    missed = "upstream_unavailable tls false" if version is ssl.TLSVersion.TLSv1_2 else refused
-    assert [one.split(":")[0] for one in found] == [refused, missed]
+    if version is ssl.TLSVersion.TLSv1_2:
+        # Before TLS 1.3 a server does not say that it misses one.
+        allowed = [{refused}, {"upstream_unavailable tls false"}]
+    else:
+        # From 1.3 on the call is sent before the server has looked. Where the network's reset overtakes the server's
+        # word, nobody can know that the call was not read, and nobody claims it.
+        allowed = [{refused, "outcome_unknown  unknown"}] * 2
+    assert all(one.split(":")[0] in may for one, may in zip(found, allowed, strict=True)), found
 
 
 def test_what_cannot_be_read_is_said_and_nothing_is_sent(
