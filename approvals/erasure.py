@@ -175,8 +175,9 @@ def _carry_out(house: Runtime, row: ErasureRequest) -> int:
         erased = retention.erase_session(house.journal, row.session, row.call_id, why)
     except retention.Held:
         return 0  # held since it was confirmed: it waits for the hold to be lifted
-    # What a crash repeats has fewer left to erase than there were.
-    ErasureRequest.objects.filter(pk=row.pk).update(status=ErasureRequest.Status.DONE, erased=F("erased") + erased)
+    # What a crash repeats, or two do at once, has fewer left to erase than there were: all of it counts.
+    carried_out = ErasureRequest.objects.filter(pk=row.pk, status__in=[_CONFIRMED, ErasureRequest.Status.DONE])
+    carried_out.update(status=ErasureRequest.Status.DONE, erased=F("erased") + erased)
     return erased
 
 

@@ -59,7 +59,9 @@ def make_next(signer: Signer, report: Report) -> bool:
     except Exception as error:
         logger.exception("a bundle of evidence could not be made")
         BundlePart.objects.filter(making=job.making).delete()
-        _own(job).update(state=State.FAILED, problem=f"{type(error).__name__}: {error}"[:500])
+        # What it says may quote a secret or a call, and this is shown; the log masks it.
+        problem = f"{type(error).__name__}; the log of the process that made it says more"
+        _own(job).update(state=State.FAILED, problem=problem)
     return True
 
 

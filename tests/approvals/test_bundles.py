@@ -176,3 +176,16 @@ def test_the_page_asks_shows_and_hands_out(sealed: Runtime) -> None:
     assert grace.post(f"/evidence/bundles/{job.pk}/delete/").status_code == 302
     assert "The file is deleted" in grace.get("/evidence/").content.decode()
     assert grace.post("/evidence/bundles/", {"since": "x", "until": "2026-02-30"}).status_code == 400
+
+
+@pytest.mark.promise("secrets-stay")
+def test_what_a_failure_says_is_not_shown(sealed: Runtime) -> None:
+    def failing(_: dict[str, Any]) -> str:
+        raise RuntimeError("postgresql://web:canary-of-a-bundle@db/x")
+
+    asked()
+    assert jobs.make_next(installation.signer(), failing)
+
+    job = BundleJob.objects.get()
+    assert (job.state, job.problem) == ("failed", "RuntimeError; the log of the process that made it says more")
+    assert not BundlePart.objects.exists()

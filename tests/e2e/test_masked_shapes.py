@@ -333,8 +333,7 @@ def test_changed_rules_and_groups_govern_the_next_message_of_a_running_stream(st
 
 
 def test_one_message_may_come_in_many_lines_of_an_event(stage: Stage) -> None:
-    answer = stage.ask(CALL, [{**tool(text())[0], "indent": 1}])
-    assert answer.said.startswith("[email] paid")
+    assert stage.ask(CALL, [{**tool(text())[0], "indent": 1}]).said.startswith("[email] paid")
 
 
 def test_arguments_are_written_down_masked_and_counted(stage: Stage) -> None:
