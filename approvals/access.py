@@ -21,9 +21,9 @@ from approvals.denials import DeniedTooOften, refuse_a_loop
 from approvals.eligibility import has_asked
 from approvals.entries import approval_entry
 from approvals.holding import TooManyPending, refuse_a_flood, requester_columns, supersede
-from approvals.matching import Globs
 from approvals.models import ApprovalRequest
-from approvals.ruleset import ACCESS
+from approvals.rules.matching import Globs
+from approvals.rules.ruleset import ACCESS
 from approvals.selectors import still_approved
 from approvals.services import MAX_COMMENT, move
 from approvals.states import Status

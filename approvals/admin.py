@@ -18,19 +18,19 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from approvals import accounts, deactivation, delegation
-from approvals.backtest_pages import back_test
 from approvals.config.document import diff, dump, parse_document
-from approvals.draft_form import DraftForm
-from approvals.loosening import loosenings
 from approvals.masks.pages import overview, try_text
 from approvals.models import AccountLink, ApprovalRequest, ConfigItem, Delegation, Person, PolicyRevision, Vote
-from approvals.proposal_pages import proposal
-from approvals.publish_pages import publish_drafts, revert
+from approvals.pages.backtest import back_test
+from approvals.pages.draft_form import DraftForm
+from approvals.pages.proposals import proposal
+from approvals.pages.publishing import publish_drafts, revert
+from approvals.pages.rule_form import FIELDSETS, RuleForm
+from approvals.pages.rule_list import rules
+from approvals.pages.trying import try_call
 from approvals.revision_diff import differences
-from approvals.rule_form import FIELDSETS, RuleForm
-from approvals.rule_list import rules
+from approvals.rules.loosening import loosenings
 from approvals.runtime import runtime
-from approvals.try_pages import try_call
 from sessions.journal import RecordUnavailable, RecordUncertain
 
 if TYPE_CHECKING:

@@ -16,10 +16,10 @@ from django.db.models import F, Q
 from approvals import hints, keys, outbox
 from approvals.database import database_now
 from approvals.eligibility import is_same_person, stood_for, why_not_alone
-from approvals.emergency import BROKEN
 from approvals.entries import approval_entry
 from approvals.models import ApprovalRequest, Person
 from approvals.reviews import Review
+from approvals.rules.emergency import BROKEN
 from approvals.second_factor import SignIn, lacking
 from approvals.seen import view_digest
 from approvals.selectors import may_decide

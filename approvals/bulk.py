@@ -16,11 +16,11 @@ from django.views.decorators.http import require_http_methods
 
 from approvals import services
 from approvals.database import database_now
+from approvals.pages.requests import told, viewer
+from approvals.pages.sheet import Sheet
 from approvals.runtime import runtime
 from approvals.second_factor import SignIn
 from approvals.selectors import visible_to
-from approvals.sheet import Sheet
-from approvals.views import told, viewer
 from sessions.journal import RecordUnavailable
 
 if TYPE_CHECKING:

@@ -19,18 +19,18 @@ from rest_framework.exceptions import NotFound, ValidationError
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from approvals.api import unavailable
-from approvals.backtest import UNKNOWN, BackTest, word
+from approvals.api.requests import unavailable
 from approvals.config.loader import ConfigError
 from approvals.drafts import config_from_drafts
 from approvals.models import PolicyRevision
+from approvals.pages.requests import viewer
 from approvals.pastcalls import past_calls_of_session
 from approvals.policy import Policy
 from approvals.replay import NOT_RECORDED, readable, record_read
+from approvals.rules.backtest import UNKNOWN, BackTest, word
 from approvals.runtime import runtime
 from approvals.searching import reads_all
 from approvals.tracing_calls import config_of
-from approvals.views import viewer
 
 if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponse

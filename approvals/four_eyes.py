@@ -17,9 +17,9 @@ from approvals.database import database_now
 from approvals.drafts import replace_drafts
 from approvals.eligibility import is_same_person
 from approvals.keys import actor
-from approvals.loosening import loosenings
 from approvals.proposals import Proposal
 from approvals.publication import Published, RevisionConflict, publish, revision_in_transaction
+from approvals.rules.loosening import loosenings
 from approvals.standing import caller_of
 from approvals.ties import people_with, retied
 from approvals.verdicts import Caller

@@ -12,7 +12,7 @@ from django.db.models import F, Q, QuerySet
 
 from approvals import keys
 from approvals.memory import Grant
-from approvals.remembering import agreed
+from approvals.rules.remembering import agreed
 from sessions.events import Event
 
 if TYPE_CHECKING:

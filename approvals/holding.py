@@ -17,9 +17,9 @@ from approvals import grants, hints, keyed, keys, outbox, revealing
 from approvals.break_glass import breaker_still_may
 from approvals.database import database_now
 from approvals.denials import refuse_a_loop
-from approvals.emergency import BROKEN
 from approvals.entries import approval_entry, unspoken
 from approvals.models import ApprovalRequest
+from approvals.rules.emergency import BROKEN
 from approvals.selectors import still_approved
 from approvals.services import is_outdated, move
 from approvals.states import LIVE, Status

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.db import models
 from django.db.models import Q
 
-from approvals.remembering import Memory
+from approvals.rules.remembering import Memory
 from sessions.ids import uuid7
 
 

@@ -9,16 +9,16 @@ from django.contrib.auth.models import AbstractBaseUser, BaseUserManager
 from django.db import models
 from django.db.models import Q
 
-from approvals.emergency import Emergency
 from approvals.memory import Grant
 from approvals.people import AccountLink, Delegation, LinkCode, SignInLink, UsedAssertion
 from approvals.proposals import Proposal
-from approvals.quorum import Quorum
 from approvals.reviews import Review
-from approvals.ruleset import ACCESS
+from approvals.rules.emergency import Emergency
+from approvals.rules.quorum import Quorum
+from approvals.rules.ruleset import ACCESS
+from approvals.rules.timetable import Timetable
 from approvals.sealed import SealedArguments
 from approvals.states import LIVE, Status
-from approvals.timetable import Timetable
 from sessions.ids import uuid7
 
 __all__ = [

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 from django.db.models import Exists, F, OuterRef
 
 from approvals.database import database_now
-from approvals.emergency import BROKEN
 from approvals.models import ApprovalRequest, OutboundMessage
 from approvals.notices import routes
+from approvals.rules.emergency import BROKEN
 from sessions.events import Event
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ from sessions.events import Payload
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from approvals.judged import Judged
+    from approvals.rules.judged import Judged
     from masking.engine import Masked, Masker
     from masking.schemas import OutputSchema
     from masking.seams import Channel, Note

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from approvals.backtest import PastCall, past_caller
 from approvals.config.rules import METHODS
+from approvals.rules.backtest import PastCall, past_caller
 from sessions.calls import RecordedCall, caller_of_session, calls_of_session, recorded_call, recorded_calls
 
 if TYPE_CHECKING:

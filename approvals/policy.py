@@ -10,13 +10,13 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final, Self
 
-from approvals.folding import EvaluationError, fold
-from approvals.groups import Gap, local_groups, quorum_gaps
-from approvals.judged import Judged, Tracer
-from approvals.matching import Globs
-from approvals.paths import Arguments
-from approvals.quorum import Quorum, quorum_met, required_groups
-from approvals.ruleset import ACCESS, CompiledRule, Scene, access_terms, compile_rules, default_terms, strictest
+from approvals.rules.folding import EvaluationError, fold
+from approvals.rules.groups import Gap, local_groups, quorum_gaps
+from approvals.rules.judged import Judged, Tracer
+from approvals.rules.matching import Globs
+from approvals.rules.paths import Arguments
+from approvals.rules.quorum import Quorum, quorum_met, required_groups
+from approvals.rules.ruleset import ACCESS, CompiledRule, Scene, access_terms, compile_rules, default_terms, strictest
 from approvals.verdicts import Action, Allow, ApprovalTerms, Block, Call, Caller, Hold, Verdict, Window
 
 if TYPE_CHECKING:

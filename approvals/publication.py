@@ -17,10 +17,10 @@ from approvals.config.document import diff, document, document_digest, parse_doc
 from approvals.config.stdio import is_reference
 from approvals.database import database_now, in_database
 from approvals.keys import actor, derive
-from approvals.loosening import Loosening, loosenings
 from approvals.masking_rules import engine_of
 from approvals.models import PolicyRevision
 from approvals.policy import Policy
+from approvals.rules.loosening import Loosening, loosenings
 from approvals.secrets import SecretUnavailable
 from approvals.stdio_commands import require_same
 from masking.literals import Literals

@@ -12,8 +12,8 @@ from django.db.models import Q, Value
 from django.db.models.functions import Concat
 
 from approvals.database import database_now
-from approvals.groups import known_people, quorum_gaps
 from approvals.models import AccountLink, Person
+from approvals.rules.groups import known_people, quorum_gaps
 from approvals.standing import caller_of
 from approvals.ties import STANDING
 

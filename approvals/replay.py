@@ -11,11 +11,11 @@ from django.views.decorators.http import require_GET
 
 from approvals import keys, searching, tracing_calls
 from approvals.chain import chain
+from approvals.pages.requests import viewer
+from approvals.pages.timeline import lines, named
 from approvals.runtime import runtime
 from approvals.searching import Search, Unfit, reads_all
 from approvals.standing import roles_of
-from approvals.timeline import lines, named
-from approvals.views import viewer
 from sessions import selectors
 from sessions.events import Event, Fact
 from sessions.journal import RecordUnavailable

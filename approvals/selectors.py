@@ -9,9 +9,9 @@ from django.conf import settings
 from django.db.models import Q
 
 from approvals.eligibility import has_asked, is_same_person, may_stand_in, why_not
-from approvals.emergency import Emergency
 from approvals.models import ApprovalRequest
-from approvals.quorum import Quorum
+from approvals.rules.emergency import Emergency
+from approvals.rules.quorum import Quorum
 from approvals.second_factor import lacking
 from approvals.standing import caller_of, roles_of
 from approvals.ties import people_with, retied, tied

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from django.db.models import F, Q
 
-from approvals import grants, hints, keys, outbox, remembering
+from approvals import grants, hints, keys, outbox
 from approvals.database import database_now
 from approvals.eligibility import has_asked, is_same_person, stood_for
 from approvals.entries import approval_entry
 from approvals.models import ApprovalRequest, Person, SealedArguments, Vote
+from approvals.rules import remembering
 from approvals.seen import view_digest
 from approvals.selectors import approving, may_decide, proven, unproven_factor
 from approvals.standing import caller_of

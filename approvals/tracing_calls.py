@@ -10,8 +10,8 @@ from approvals.config.document import parse_document
 from approvals.config.loader import ConfigError
 from approvals.legible import whole
 from approvals.models import ApprovalRequest, PolicyRevision
+from approvals.pages.timeline import CallLine, Seen, is_judged
 from approvals.seen import view_digest
-from approvals.timeline import CallLine, Seen, is_judged
 from approvals.tried import try_recorded
 from sessions.retention import reasons
 

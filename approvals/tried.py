@@ -9,11 +9,11 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from approvals.backtest import UNKNOWN, BackTest, word
 from approvals.pastcalls import past_call
 from approvals.policy import Policy
+from approvals.rules.backtest import UNKNOWN, BackTest, word
+from approvals.rules.trying import Heard, heard
 from approvals.standing import caller_named
-from approvals.trying import Heard, heard
 from approvals.verdicts import Block, Call, Hold, Verdict
 
 if TYPE_CHECKING:

@@ -4,22 +4,19 @@ from __future__ import annotations
 
 from django.urls import path
 
-from approvals import (
-    access_pages,
-    account_views,
-    away_views,
-    bulk,
-    grant_pages,
-    inbox,
-    load,
-    reveal_pages,
-    review_pages,
-    views,
-)
+from approvals import bulk
 from approvals.campaigns import pages as campaign_pages
 from approvals.catalogue import pages as catalogue_pages
 from approvals.evidence import pages as evidence_pages
 from approvals.notices import browsers, pages
+from approvals.pages import access as access_pages
+from approvals.pages import accounts as account_views
+from approvals.pages import away as away_views
+from approvals.pages import grants as grant_pages
+from approvals.pages import inbox, load
+from approvals.pages import requests as views
+from approvals.pages import revealing as reveal_pages
+from approvals.pages import reviews as review_pages
 from approvals.streams import pages as stream_pages
 
 urlpatterns = [

@@ -9,10 +9,10 @@ from approvals.config.channels import Route
 from approvals.config.hints import Hints
 from approvals.config.identity import Kind
 from approvals.config.rules import Remember, Way
-from approvals.emergency import Emergency
-from approvals.matching import Globs
-from approvals.quorum import Quorum
-from approvals.timetable import Timetable
+from approvals.rules.emergency import Emergency
+from approvals.rules.matching import Globs
+from approvals.rules.quorum import Quorum
+from approvals.rules.timetable import Timetable
 
 Action = Literal["allow", "deny", "hold"]
 

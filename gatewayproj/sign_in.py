@@ -16,10 +16,10 @@ from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from approvals import unsent
 from approvals.deactivation import closing
 from approvals.links import peek_sign_in_link, use_sign_in_link
 from approvals.models import Person
+from approvals.pages import unsent
 from approvals.runtime import runtime
 from approvals.selectors import visible_to
 from approvals.standing import caller_of

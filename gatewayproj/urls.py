@@ -6,32 +6,29 @@ from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
 from drf_spectacular.views import SpectacularAPIView
 
-from approvals import (
-    access_api,
-    account_api,
-    api,
-    break_glass_api,
-    delegation_api,
-    dry_run,
-    grant_api,
-    policy_api,
-    proof_api,
-    proposal_api,
-    recall_api,
-    record_api,
-    replay,
-    retention_api,
-    retention_pages,
-    reveal_api,
-    simulate_api,
-    try_api,
-    why_pages,
-)
+from approvals import dry_run, replay
+from approvals.api import access as access_api
+from approvals.api import accounts as account_api
+from approvals.api import break_glass as break_glass_api
+from approvals.api import delegation as delegation_api
+from approvals.api import grants as grant_api
+from approvals.api import policy as policy_api
+from approvals.api import proofs as proof_api
+from approvals.api import proposals as proposal_api
+from approvals.api import recall as recall_api
+from approvals.api import record as record_api
+from approvals.api import requests as api
+from approvals.api import retention as retention_api
+from approvals.api import revealing as reveal_api
+from approvals.api import simulating as simulate_api
+from approvals.api import trying as try_api
 from approvals.campaigns import api as campaign_api
 from approvals.catalogue import api as catalogue_api
 from approvals.evidence import api as evidence_api
 from approvals.masks import api as masks_api
 from approvals.notices import api as deliveries
+from approvals.pages import retention as retention_pages
+from approvals.pages import why as why_pages
 from approvals.slack import views as slack
 from approvals.streams import pages as streams
 from gatewayproj import api_docs, health, metrics_page, oidc, saml_views, sign_in

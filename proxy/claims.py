@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from approvals.config.identity import is_account
-from approvals.groups import local_groups
+from approvals.rules.groups import local_groups
 from approvals.verdicts import Caller
 from proxy.tokens import SignedClaims, TokenRejected
 

@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from approvals.config.hints import Hints
     from approvals.config.schema import Connection
     from approvals.denials import DeniedTooOften
-    from approvals.judged import Judged
     from approvals.models import ApprovalRequest
     from approvals.outlet import Outlet
     from approvals.publication import Snapshot
+    from approvals.rules.judged import Judged
     from approvals.secrets import Secret
     from approvals.verdicts import Caller
     from masking.schemas import OutputSchema

@@ -17,7 +17,7 @@ from django.db import Error as DatabaseFailure
 
 from approvals import keys
 from approvals.database import in_database
-from approvals.folding import EvaluationError, fold
+from approvals.rules.folding import EvaluationError, fold
 from proxy.buckets import lease
 from proxy.faults import record_unavailable
 

@@ -12,13 +12,13 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from approvals.api import unavailable
+from approvals.api.listing import Listing
+from approvals.api.requests import unavailable
+from approvals.api.serializers import RefusalSerializer, StrictSerializer, refusal
 from approvals.campaigns import services
 from approvals.campaigns.models import Campaign, Line
-from approvals.listing import Listing
 from approvals.models import Person
 from approvals.runtime import runtime
-from approvals.serializers import RefusalSerializer, StrictSerializer, refusal
 from approvals.verdicts import Caller
 from sessions.journal import RecordUnavailable
 

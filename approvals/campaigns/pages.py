@@ -15,10 +15,10 @@ from approvals.campaigns import services
 from approvals.campaigns.models import Campaign, Line
 from approvals.campaigns.standing_access import stands
 from approvals.models import Person
+from approvals.pages.requests import viewer
 from approvals.runtime import runtime
 from approvals.services import unrecorded
 from approvals.standing import caller_of, roles_of
-from approvals.views import viewer
 from sessions.journal import RecordUnavailable
 
 if TYPE_CHECKING:

@@ -12,12 +12,12 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from approvals.api import unavailable
+from approvals.api.policy import require_role
+from approvals.api.requests import unavailable
+from approvals.api.serializers import RefusalSerializer, StrictSerializer, refusal
 from approvals.catalogue import pinning, watching
 from approvals.catalogue.models import PinnedConnection, ToolPin
-from approvals.policy_api import require_role
 from approvals.runtime import runtime
-from approvals.serializers import RefusalSerializer, StrictSerializer, refusal
 from approvals.verdicts import Caller
 from sessions.journal import RecordUnavailable
 

@@ -12,7 +12,7 @@ from itertools import islice
 from typing import Any
 from unicodedata import category
 
-from approvals.folding import EvaluationError, plain
+from approvals.rules.folding import EvaluationError, plain
 
 LONG_DESCRIPTION = 2_000
 # What is longer is flagged for its length and read up to here.

@@ -21,10 +21,10 @@ from approvals.config.hints import HINTS, Hints, hints_of
 from approvals.config.loader import ConfigError
 from approvals.drafts import with_draft
 from approvals.models import ConfigItem
+from approvals.pages.requests import viewer
 from approvals.runtime import runtime
 from approvals.services import unrecorded
 from approvals.standing import roles_of
-from approvals.views import viewer
 from sessions.journal import RecordUnavailable
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from approvals.config.hints import Hints, hints_of
-from approvals.folding import EvaluationError, fold
-from approvals.matching import Globs
+from approvals.rules.folding import EvaluationError, fold
+from approvals.rules.matching import Globs
 
 if TYPE_CHECKING:
     from approvals.config.schema import Config, Connection

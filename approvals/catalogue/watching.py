@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from approvals.catalogue.models import PinnedConnection
 from approvals.database import database_now
-from approvals.ruleset import fingerprint
+from approvals.rules.ruleset import fingerprint
 
 if TYPE_CHECKING:
     from approvals.config.schema import Connection

@@ -9,8 +9,8 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from approvals.config.values import Line, Strict, one_or_more, parse_flag, parse_whole, problem, shown
-from approvals.matching import PatternError, search_pattern
-from approvals.paths import Path, PathError
+from approvals.rules.matching import PatternError, search_pattern
+from approvals.rules.paths import Path, PathError
 from approvals.sql.words import Kind as SqlKind
 
 _LONGEST_PATTERN = 4000

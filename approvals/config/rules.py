@@ -26,7 +26,7 @@ from approvals.config.values import (
     problem,
     shown,
 )
-from approvals.matching import is_glob
+from approvals.rules.matching import is_glob
 
 # The methods that carry an effect or data; lists and notifications are filtered and recorded, not judged.
 METHODS = (

@@ -14,13 +14,13 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from approvals.api import unavailable
+from approvals.api.listing import Listing
+from approvals.api.requests import unavailable
+from approvals.api.serializers import RefusalSerializer, StrictSerializer
 from approvals.evidence import bundles
 from approvals.evidence.pages import DAYS, file_of, reads, stand
-from approvals.listing import Listing
 from approvals.policy import Policy
 from approvals.runtime import runtime
-from approvals.serializers import RefusalSerializer, StrictSerializer
 from approvals.verdicts import Caller
 from sessions.evidence.criteria import OUT_OF_SCOPE
 from sessions.journal import RecordUnavailable

@@ -18,10 +18,10 @@ from django.views.decorators.http import require_GET, require_POST
 from approvals.database import database_now, in_database
 from approvals.evidence import bundles
 from approvals.evidence.coverage import Covered, Seen, covered
+from approvals.pages.requests import viewer
 from approvals.runtime import runtime
 from approvals.services import unrecorded
 from approvals.standing import roles_of
-from approvals.views import viewer
 from sessions import installation
 from sessions.evidence import standing
 from sessions.evidence.criteria import CATEGORIES, OUT_OF_SCOPE, Mapped, mapped

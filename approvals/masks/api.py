@@ -11,13 +11,13 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from approvals.api.policy import require_role
+from approvals.api.serializers import RefusalSerializer, refusal
 from approvals.config.loader import ConfigError
 from approvals.config.problems import schema_problems
 from approvals.masks.form import LONGEST_TEXT, detector_of
 from approvals.masks.trial import VIEWS
 from approvals.masks.trying import try_masking
-from approvals.policy_api import require_role
-from approvals.serializers import RefusalSerializer, refusal
 from masking.custom import CHECKSUMS, LONGEST_PATTERN
 from masking.engine import MaskingFailed
 

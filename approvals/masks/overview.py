@@ -12,7 +12,7 @@ from approvals import keys
 from approvals.config.packs import pack
 from approvals.masks import counting
 from approvals.models import ConfigItem, Person
-from approvals.plots import Plot, stacked
+from approvals.pages.plots import Plot, stacked
 
 if TYPE_CHECKING:
     from datetime import datetime

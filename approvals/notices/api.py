@@ -12,14 +12,14 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from approvals.api import viewer
-from approvals.listing import Listing
+from approvals.api.listing import Listing
+from approvals.api.requests import viewer
+from approvals.api.serializers import RefusalSerializer
 from approvals.models import OutboundMessage
 from approvals.notices import resending
 from approvals.notices.models import Attempt
 from approvals.notices.pages import ACTORS, READERS, with_attempts
 from approvals.runtime import runtime
-from approvals.serializers import RefusalSerializer
 from approvals.standing import roles_of
 from approvals.verdicts import Caller
 

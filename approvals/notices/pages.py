@@ -17,11 +17,11 @@ from approvals.models import OutboundMessage
 from approvals.notices import resending
 from approvals.notices.health import NO_LINKS, health_of, routes_of
 from approvals.notices.models import Attempt
+from approvals.pages.requests import viewer
 from approvals.policy import Policy
 from approvals.runtime import runtime
 from approvals.standing import roles_of
 from approvals.verdicts import Caller
-from approvals.views import viewer
 from sessions.journal import RecordUnavailable
 
 PAGE: Final = 30

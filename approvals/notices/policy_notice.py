@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from approvals.alerts import LOOSENED
 from approvals.config.document import parse_document
-from approvals.loosening import loosenings
 from approvals.models import PolicyRevision
 from approvals.notices.notice import Notice
 from approvals.proposals import Proposal
+from approvals.rules.loosening import loosenings
 from approvals.ties import people_with
 
 if TYPE_CHECKING:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 
-from approvals.cards import ACCESS_STANDINGS, KINDS, STANDINGS, parts_of
-from approvals.emergency import BROKEN
-from approvals.remembering import offers
+from approvals.pages.cards import ACCESS_STANDINGS, KINDS, STANDINGS, parts_of
+from approvals.rules.emergency import BROKEN
+from approvals.rules.remembering import offers
 from approvals.seen import view_digest
 from approvals.slack.card import Facts, Said
 from approvals.states import Status
@@ -17,9 +17,9 @@ from approvals.states import Status
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from approvals.cards import Part
     from approvals.models import ApprovalRequest, Vote
     from approvals.outlet import Outlet
+    from approvals.pages.cards import Part
     from approvals.publication import Snapshot
 
 EMERGENCY = "One person approved this alone, in an emergency, and a second one must look at it. "

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal, cast
 
 from approvals import keys, services
-from approvals.cards import STANDINGS
 from approvals.entries import approval_entry
 from approvals.models import ApprovalRequest, OutboundMessage
-from approvals.remembering import Wish, offers
+from approvals.pages.cards import STANDINGS
+from approvals.rules.remembering import Wish, offers
 from approvals.secrets import SecretUnavailable
 from approvals.selectors import may_decide
 from approvals.slack import card, deliveries, modals, people, probe, sending

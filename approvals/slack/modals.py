@@ -10,7 +10,7 @@ from approvals.slack import blocks
 from approvals.slack.blocks import said
 
 if TYPE_CHECKING:
-    from approvals.remembering import Memory
+    from approvals.rules.remembering import Memory
     from approvals.slack.payloads import About
 
 DECIDE: Final = "holdgate_decide"

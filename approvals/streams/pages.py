@@ -15,11 +15,11 @@ from rest_framework.exceptions import NotFound, ValidationError
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from approvals.api import unavailable
+from approvals.api.requests import unavailable
+from approvals.pages.requests import viewer
 from approvals.runtime import runtime
 from approvals.standing import roles_of
 from approvals.streams.following import NoSuchPlace, Standing, replay, standings
-from approvals.views import viewer
 from sessions.journal import RecordUnavailable
 
 if TYPE_CHECKING:

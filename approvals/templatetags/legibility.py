@@ -11,9 +11,9 @@ from django import template
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from approvals.cards import STANDINGS
-from approvals.entry_words import ENTRIES
 from approvals.legible import Piece, pieces
+from approvals.pages.cards import STANDINGS
+from approvals.pages.entry_words import ENTRIES
 from approvals.states import Status
 
 register = template.Library()

@@ -12,7 +12,7 @@ from proxy.protected_resource import connection_url
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from approvals.ruleset import CompiledRule
+    from approvals.rules.ruleset import CompiledRule
     from proxy.builtin.question import Question
     from proxy.builtin.shapes import Nothing
 

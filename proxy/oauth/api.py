@@ -11,9 +11,9 @@ from rest_framework.exceptions import NotFound, PermissionDenied
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from approvals.api import unavailable
+from approvals.api.requests import unavailable
+from approvals.api.serializers import RefusalSerializer
 from approvals.runtime import runtime
-from approvals.serializers import RefusalSerializer
 from proxy.oauth import connecting
 from proxy.oauth.pages import servers_of
 from sessions.journal import RecordUnavailable

@@ -15,9 +15,9 @@ from django.urls import reverse
 from django.utils.cache import add_never_cache_headers
 from django.views.decorators.http import require_GET, require_POST
 
+from approvals.pages.requests import viewer
 from approvals.runtime import runtime
 from approvals.services import unrecorded
-from approvals.views import viewer
 from proxy.errors import CredentialUnavailable
 from proxy.models import TokenGrant
 from proxy.oauth import connecting

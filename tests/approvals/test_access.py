@@ -13,7 +13,7 @@ import yaml
 from approvals import access, recall
 from approvals.access import Asked, Ended, Refused, WindowClosed
 from approvals.models import ApprovalRequest, Person
-from approvals.ruleset import ACCESS
+from approvals.rules.ruleset import ACCESS
 from approvals.runtime import Runtime
 from approvals.states import Status
 from approvals.verdicts import Allow, Block, Call, Caller

@@ -9,7 +9,7 @@ import yaml
 from django.test import Client
 
 from approvals.models import ApprovalRequest
-from approvals.ruleset import ACCESS
+from approvals.rules.ruleset import ACCESS
 from approvals.seen import view_digest
 from tests.held import browser, house, policy_text, publish_policy
 from tests.people import ALICE, BOB, CAROL, CONNECTION, DAVE, EVE, GRACE, Human

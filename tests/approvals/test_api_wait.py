@@ -14,7 +14,7 @@ from asgiref.sync import sync_to_async
 from django.test import AsyncClient
 
 from approvals import services
-from approvals.api import MAX_WAIT, seconds
+from approvals.api.requests import MAX_WAIT, seconds
 from approvals.models import ApprovalRequest
 from approvals.runtime import Runtime
 from approvals.standing import caller_of

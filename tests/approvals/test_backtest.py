@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from approvals.backtest import BackTest, PastCall, past_caller, told
 from approvals.config.loader import load
 from approvals.policy import Policy
+from approvals.rules.backtest import BackTest, PastCall, past_caller, told
 from approvals.verdicts import Caller
 
 ME = Caller(iss="https://id.example.com", sub="me", kind="agent", groups=frozenset({"corp/all", "gone"}), issuer="corp")

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from approvals.backtest import UNKNOWN, PastCall, Report
-from approvals.backtest_pages import VERDICTS, Meter, shown
 from approvals.drafts import apply_text
 from approvals.models import ConfigItem, PolicyRevision
+from approvals.pages.backtest import VERDICTS, Meter, shown
+from approvals.rules.backtest import UNKNOWN, PastCall, Report
 from approvals.runtime import Runtime
 from sessions.events import Event, Payload
 from tests.held import ISS, browser, caller, house, policy_text

@@ -11,9 +11,9 @@ import pytest
 
 from approvals.break_glass import Breaking, break_glass, close_review
 from approvals.config.loader import ConfigError, load
-from approvals.emergency import Emergency, common
 from approvals.models import ApprovalRequest, OutboundMessage, Review
 from approvals.recall import revoke
+from approvals.rules.emergency import Emergency, common
 from approvals.runtime import Runtime, runtime
 from approvals.second_factor import SignIn
 from approvals.selectors import sees_payload, visible_to

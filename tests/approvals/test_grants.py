@@ -14,7 +14,7 @@ from approvals import revocation
 from approvals.holding import open_or_join
 from approvals.memory import Grant
 from approvals.models import ApprovalRequest, OutboundMessage, Person
-from approvals.remembering import Wish, offers
+from approvals.rules.remembering import Wish, offers
 from approvals.runtime import Runtime
 from approvals.services import NotOffered
 from approvals.states import Status

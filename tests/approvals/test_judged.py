@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from approvals.config.loader import load
-from approvals.judged import LONGEST_PLACE, MOST_PLACES, Judged, as_json, read, told_of
 from approvals.policy import Policy
+from approvals.rules.judged import LONGEST_PLACE, MOST_PLACES, Judged, as_json, read, told_of
 from approvals.verdicts import Call, Caller
 from tests.blocks import one_dba, spelled_out
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from approvals.config.loader import load
-from approvals.lint import lint
+from approvals.rules.lint import lint
 
 BASE = """
 version: 1

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from approvals.load_figures import Asked, Said, by_day, by_group, by_hour
 from approvals.models import ApprovalRequest, Vote
-from approvals.plots import HEIGHT, stacked
+from approvals.pages.load_figures import Asked, Said, by_day, by_group, by_hour
+from approvals.pages.plots import HEIGHT, stacked
 from approvals.seen import view_digest
 from tests.held import HENRY, browser, held, house
 from tests.people import ALICE, BOB, CAROL, DAVE, EVE, GRACE, Human

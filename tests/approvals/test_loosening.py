@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from approvals.config.loader import load
-from approvals.loosening import loosenings
+from approvals.rules.loosening import loosenings
 
 RULE: dict[str, Any] = {"name": "r", "action": "deny", "match": {"tools": ["drop*", "query"]}}
 TERMS: dict[str, Any] = {

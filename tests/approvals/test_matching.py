@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from approvals.folding import EvaluationError, fold, plain, text_of
-from approvals.matching import Globs, PatternError, search_pattern
-from approvals.paths import MOST_VALUES, Arguments, Lookup, Path, PathError
+from approvals.rules.folding import EvaluationError, fold, plain, text_of
+from approvals.rules.matching import Globs, PatternError, search_pattern
+from approvals.rules.paths import MOST_VALUES, Arguments, Lookup, Path, PathError
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from approvals.policy import (
     quorum_met,
     required_groups,
 )
-from approvals.quorum import Quorum
+from approvals.rules.quorum import Quorum
 
 CONFIG = """
 issuers:

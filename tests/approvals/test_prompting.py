@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 
 from approvals.models import ApprovalRequest, OutboundMessage
-from approvals.quorum import Quorum
 from approvals.recall import nudge
+from approvals.rules.quorum import Quorum
+from approvals.rules.timetable import Escalation, Timetable, reminders
 from approvals.runtime import Runtime, runtime
 from approvals.selectors import visible_to
 from approvals.services import Decided, NotEligible
 from approvals.states import Status
 from approvals.timers import SWEEP_BATCH, run_due
-from approvals.timetable import Escalation, Timetable, reminders
 from gatewayproj import metrics
 from sessions import leaf as leaves
 from sessions.models import Entry

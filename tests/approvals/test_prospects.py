@@ -6,7 +6,7 @@ import pytest
 
 from approvals.config.loader import load
 from approvals.policy import Caller, Policy
-from approvals.quorum import Quorum
+from approvals.rules.quorum import Quorum
 
 CONFIG = """
 connections:

@@ -11,7 +11,7 @@ from django.test import Client
 
 from approvals.drafts import apply_text
 from approvals.models import ConfigItem
-from approvals.rule_fields import joined, split
+from approvals.pages.rule_fields import joined, split
 from approvals.runtime import Runtime
 from tests.held import browser, house, policy_text
 from tests.people import DAVE

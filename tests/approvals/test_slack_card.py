@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from approvals import services
 from approvals.database import database_now
 from approvals.models import ApprovalRequest
-from approvals.remembering import Memory
-from approvals.ruleset import ACCESS
+from approvals.rules.remembering import Memory
+from approvals.rules.ruleset import ACCESS
 from approvals.runtime import Runtime
 from approvals.slack import modals
 from approvals.slack.card import APPROVE, DENY, OPEN, REMEMBER, Facts, Said, bare, card

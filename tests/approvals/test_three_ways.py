@@ -13,7 +13,7 @@ from approvals.config.document import diff, document
 from approvals.config.loader import load
 from approvals.drafts import apply_text, items_of
 from approvals.models import ConfigItem
-from approvals.rule_fields import split
+from approvals.pages.rule_fields import split
 from approvals.runtime import Runtime
 from tests.held import browser, house
 from tests.people import DAVE

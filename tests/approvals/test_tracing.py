@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from approvals.conditions import Compiler
 from approvals.config.rules import Rule
-from approvals.folding import EvaluationError
 from approvals.legible import pieces
-from approvals.paths import Arguments, Path
-from approvals.tracing import MOST_PLACES, Finding, located, scope, trace
+from approvals.rules.conditions import Compiler
+from approvals.rules.folding import EvaluationError
+from approvals.rules.paths import Arguments, Path
+from approvals.rules.tracing import MOST_PLACES, Finding, located, scope, trace
 
 
 def rule(*conditions: dict[str, Any], **match: Any) -> Rule:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from approvals.config.loader import load
-from approvals.trying import Heard, heard
+from approvals.rules.trying import Heard, heard
 from approvals.verdicts import Call, Caller
 
 BASE = """

@@ -12,17 +12,17 @@ from typing import TYPE_CHECKING, Any
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError
 
-from approvals.backtest import BackTest, told
 from approvals.config.document import diff, dump
 from approvals.config.loader import ConfigError, load
 from approvals.database import database_now
 from approvals.drafts import apply_text, items_of, preview
-from approvals.lint import lint
-from approvals.loosening import loosenings
 from approvals.models import ConfigItem, PolicyRevision
 from approvals.pastcalls import past_calls
 from approvals.policy import Policy
 from approvals.publication import Policies
+from approvals.rules.backtest import BackTest, told
+from approvals.rules.lint import lint
+from approvals.rules.loosening import loosenings
 from approvals.runtime import runtime, shut_down
 from approvals.standing import caller_named
 from approvals.verdicts import Call, Hold
