@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, ExitStack
 
 import pytest
 
@@ -27,34 +29,47 @@ def server() -> Iterator[PostgreSQL]:
         yield made
 
 
-@pytest.fixture(scope="session")
-def sqlite_house(issuer: FakeIssuer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    """One process that is everything. It outlives one blow after the other."""
-    with single(tmp_path_factory.mktemp("sqlite"), issuer) as made:
-        yield made
-
-
-@pytest.fixture(scope="session")
-def postgresql_house(
-    issuer: FakeIssuer, server: PostgreSQL, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[House]:
-    """Two web processes."""
-    with pair(tmp_path_factory.mktemp("postgresql"), issuer, server) as made:
-        yield made
-
-
 class Houses:
-    """The installations by the name of their database; each is made when the first test asks for it."""
+    """The installations by the name of their database: `houses["sqlite"]`, `houses["postgresql"]`.
 
-    def __init__(self, request: pytest.FixtureRequest) -> None:
+    Each is made when the first test asks for it and outlives one blow after the other. Every blow is followed by a
+    reading of the whole history, so after some of them the next test gets a new installation.
+    """
+
+    BLOWS = 8
+
+    def __init__(self, request: pytest.FixtureRequest, rooms: pytest.TempPathFactory) -> None:
         self._request = request
+        self._rooms = rooms
+        self._standing: dict[str, tuple[House, ExitStack]] = {}
+        self._blows: Counter[str] = Counter()
 
     def __getitem__(self, database: str) -> House:
-        found: House = self._request.getfixturevalue(f"{database}_house")
-        return found
+        if database in self._standing and self._blows[database] % self.BLOWS == 0:
+            self._standing.pop(database)[1].close()
+        if database not in self._standing:
+            with ExitStack() as stack:
+                house = stack.enter_context(self._built(database))
+                self._standing[database] = house, stack.pop_all()
+        self._blows[database] += 1
+        return self._standing[database][0]
+
+    def _built(self, database: str) -> AbstractContextManager[House]:
+        folder, issuer = self._rooms.mktemp(database), self._request.getfixturevalue("issuer")
+        if database == "sqlite":
+            return single(folder, issuer)
+        return pair(folder, issuer, self._request.getfixturevalue("server"))
+
+    def close(self) -> None:
+        """Take all of them down."""
+        with ExitStack() as stack:
+            for _, one in self._standing.values():
+                stack.push(one)
 
 
-@pytest.fixture
-def houses(request: pytest.FixtureRequest) -> Houses:
-    """`houses["sqlite"]`, `houses["postgresql"]`."""
-    return Houses(request)
+@pytest.fixture(scope="session")
+def houses(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Houses]:
+    """`houses["sqlite"]` is one process that is everything, `houses["postgresql"]` two web processes."""
+    made = Houses(request, tmp_path_factory)
+    yield made
+    made.close()
