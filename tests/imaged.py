@@ -42,14 +42,17 @@ root=$(mktemp -d)
 mount --make-rprivate /
 mount --rbind / "$root"
 for folder in opt var/lib tmp run; do mount -t tmpfs tmpfs "$root/$folder"; done
-mkdir -p "$root/opt/holdgate" "$root/opt/venv" "$root/opt/python" "$root/opt/site" "$root/var/lib/holdgate"
+for folder in holdgate venv python site; do mkdir "$root/opt/$folder"; done
+mkdir "$root/var/lib/holdgate"
 mount --bind "$image/opt/holdgate" "$root/opt/holdgate"
 mount --bind "$image/opt/venv" "$root/opt/venv"
 mount --bind "$python" "$root/opt/python"
 mount --bind "$site" "$root/opt/site"
 mount -t tmpfs -o mode=0700,uid="$user",gid="$user" tmpfs "$root/var/lib/holdgate"
 mount -t tmpfs -o mode=1777 tmpfs "$root/tmp"
-for folder in opt/holdgate opt/venv opt/python opt/site opt var/lib run .; do mount -o remount,bind,ro "$root/$folder"; done
+for folder in opt/holdgate opt/venv opt/python opt/site opt var/lib run .; do
+    mount -o remount,bind,ro "$root/$folder"
+done
 ip link set lo up
 exec chroot "$root" setpriv --reuid="$user" --regid="$user" --clear-groups --no-new-privs --inh-caps=-all \
     --bounding-set=-all env -C /opt/holdgate -i "$@"

@@ -143,3 +143,24 @@ def test_what_was_interrupted_is_taken_up_again(rotating: Rotating) -> None:
     logkey.follow(rotating.key)
     with pytest.raises(logkey.KeyUnusable, match="finish the rotation"):
         logkey.follow(rotating.key)
+
+
+def test_a_key_that_is_made_beforehand_is_the_one_that_signs(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    call_command("make_log_key", str(tmp_path / "keys"))
+
+    signer = logkey.ensure(tmp_path / "keys" / "log.key")
+    assert capsys.readouterr().out.strip() == str(signer.verify_key)
+    assert logkey.read_public(tmp_path / "keys" / "log.pub") == signer.verify_key
+    assert (tmp_path / "keys" / "log.key").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_key_that_is_there_is_not_made_again(tmp_path: Path) -> None:
+    call_command("make_log_key", str(tmp_path))
+    before = (tmp_path / "log.key").read_bytes()
+
+    with pytest.raises(CommandError, match="is there already"):
+        call_command("make_log_key", str(tmp_path))
+
+    assert (tmp_path / "log.key").read_bytes() == before
