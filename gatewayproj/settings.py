@@ -49,8 +49,21 @@ DEMO = env.flag("HOLDGATE_DEMO", False, "Set by `manage.py demo` for itself; nev
 ALL_IN_ONE = False  # set by the launcher: this process is the only one of the installation
 DEBUG = env.flag("HOLDGATE_DEBUG", False, "Django's debug pages. Never in production: they show internals.")
 SECRET_KEY = env.secret("HOLDGATE_SECRET_KEY", "Signs browser sessions; made and kept in the state folder if empty.")
-SECRET_KEY = SECRET_KEY or keys.text_secret(STATE_DIR, "django.key")
-known.remember(SECRET_KEY)
+_KEYS = keys.secret_keys(
+    STATE_DIR,
+    SECRET_KEY,
+    env.secret(
+        "HOLDGATE_SECRET_KEY_FALLBACKS",
+        "Keys accepted beside HOLDGATE_SECRET_KEY while it is exchanged, separated by spaces; see operate/keys.md.",
+    ),
+    env.secret(
+        "HOLDGATE_NAMES_KEY",
+        "Makes pseudonyms, digests of calls and hashes of masking: the first HOLDGATE_SECRET_KEY, once another is set.",
+    ),
+)
+SECRET_KEY, SECRET_KEY_FALLBACKS, NAMES_KEY = _KEYS.current, list(_KEYS.fallbacks), _KEYS.names
+for _key in (SECRET_KEY, *SECRET_KEY_FALLBACKS, NAMES_KEY):
+    known.remember(_key)
 env.learn_client_secrets()
 
 DATABASES = {
@@ -311,7 +324,7 @@ SPECTACULAR_SETTINGS = {
 
 BUILD = version.build()
 ORIGIN = env.text("HOLDGATE_ORIGIN", "", "Name of this installation's log in its checkpoints; default: made from keys.")
-ORIGIN = ORIGIN or f"holdgate/{hashlib.sha256(SECRET_KEY.encode()).hexdigest()[:12]}"
+ORIGIN = ORIGIN or f"holdgate/{hashlib.sha256(NAMES_KEY.encode()).hexdigest()[:12]}"
 
 LOG_LEVEL = env.text("HOLDGATE_LOG_LEVEL", "INFO", "DEBUG, INFO, WARNING or ERROR.").upper()
 LOGGING = log.configuration(LOG_LEVEL)

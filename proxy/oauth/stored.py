@@ -7,6 +7,7 @@ So a process that was thought dead, or a person who connected anew meanwhile, is
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -15,7 +16,7 @@ from cryptography.exceptions import InvalidTag
 from django.db.models import Q
 
 from approvals.database import database_now
-from approvals.keys import seal, unseal
+from approvals.keys import seal, sealed_anew, unseal
 from approvals.secrets import Secret
 from proxy.models import TokenGrant
 from proxy.oauth.asking import Granted
@@ -102,6 +103,19 @@ def give_back(place: str, turn: int, ended: str = "") -> None:
 def forget_old() -> int:
     """Delete grants that nobody renewed for more than a year; return how many."""
     return TokenGrant.objects.filter(renewed_at__lt=database_now() - UNUSED).delete()[0]
+
+
+def reseal() -> int:
+    """Seal by the secret key in force what an older one sealed; return how many. What no key opens is left alone.
+
+    A renewal that comes between seals by itself, so its newer tokens stay.
+    """
+    done = 0
+    for row in TokenGrant.objects.all():
+        with suppress(InvalidTag):
+            if anew := sealed_anew(bytes(row.sealed), context=_context(row.place)):
+                done += TokenGrant.objects.filter(pk=row.pk, sealed=row.sealed).update(sealed=anew)
+    return done
 
 
 def _sealed(place: str, refresh: Secret, granted: Granted | None) -> bytes:
