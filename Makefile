@@ -57,6 +57,7 @@ format: $(VENV)/.dev ## Bring code and templates into shape
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 	$(BIN)/python -m tests.house.settings_page
+	$(BIN)/python -m tests.house.reference_pages
 	@if find templates -name '*.html' | grep -q .; then set -x; $(BIN)/djlint templates --quiet --reformat; fi
 
 bench: $(VENV)/.dev ## Measure (ARGS= goes to python -m benchmarks)

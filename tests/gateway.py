@@ -46,7 +46,8 @@ class NotReady(AssertionError):
 class Gateway:
     """One installation: its state folder, database and configuration file, and the process while it runs.
 
-    With a `failpoint` (see tests/failpoints.py) the next process strikes itself there.
+    With a `failpoint` (see tests/failpoints.py) the next process strikes itself there. `root` holds the program, which
+    may be of another release.
     """
 
     folder: Path
@@ -55,6 +56,7 @@ class Gateway:
     port: int = 0
     form: Form = "alone"
     failpoint: str = ""
+    root: Path = ROOT
     process: subprocess.Popen[str] | None = None
     log: list[str] = field(default_factory=list)
     _reader: threading.Thread | None = None
@@ -107,7 +109,7 @@ class Gateway:
     def start(self) -> None:
         """Start the process in its form and wait until it is ready; what serves no pages shows it by what it does."""
         self.port = self.port or free_port()
-        self.process = launch(self._command(), self.env, self.failpoint)
+        self.process = launch(self._command(), self.env, self.failpoint, self.root)
         self._reader = threading.Thread(target=self._read_log, args=(self.process,), daemon=True)
         self._reader.start()
         deadline = time.monotonic() + READY
@@ -168,16 +170,18 @@ class Gateway:
         """Run a management command of this installation."""
         command = [sys.executable, "manage.py", *arguments]
         return subprocess.run(
-            command, cwd=ROOT, env=self.env, capture_output=True, text=True, timeout=GUARD * 2, check=check
+            command, cwd=self.root, env=self.env, capture_output=True, text=True, timeout=READY * 2, check=check
         )
 
 
-def launch(command: list[str], env: Mapping[str, str], failpoint: str = "") -> subprocess.Popen[str]:
+def launch(
+    command: list[str], env: Mapping[str, str], failpoint: str = "", root: Path = ROOT
+) -> subprocess.Popen[str]:
     """Start a program of the gateway, by its script or by `-m` and its module; what it logs comes from `stderr`."""
     if failpoint:
         command, env = ["-m", "tests.failpoints", *command], {**env, "HOLDGATE_FAILPOINT": failpoint}
     return subprocess.Popen(
-        [sys.executable, *command], cwd=ROOT, env=env, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
+        [sys.executable, *command], cwd=root, env=env, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
     )
 
 

@@ -1,4 +1,4 @@
-"""The README's steps to one's own server, as a newcomer types them: example issuer, example server, call, decision."""
+"""The steps of README.md to one's own server, as a newcomer types them: example issuer, example server, call, decision."""
 
 from __future__ import annotations
 

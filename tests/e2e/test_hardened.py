@@ -1,4 +1,7 @@
-"""Separate database roles: a stolen credential of the web cannot change the record, and the gateway serves as ever."""
+"""Separate database roles: a stolen credential of the web cannot change the record, and the gateway serves as ever.
+
+The commands are those of docs/operating.md and docs/operate/upgrade.md.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The pages of documentation: README.md and docs/*.md, their blocks and their tables."""
+"""The pages of documentation: README.md and all below docs/ but the decisions; their blocks and their tables.
+
+A fence may say more than its language, such as ```` ```sh elsewhere ````; `words` of a block are what it says.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,14 @@ from pathlib import Path
 from tests.house import sources
 
 README = sources.ROOT / "README.md"
-PAGES = [README, *sorted((sources.ROOT / "docs").glob("*.md"))]
+DOCS = sources.ROOT / "docs"
+PAGES = [README, *sorted(page for page in DOCS.rglob("*.md") if page.parent.name != "decisions")]
+_FENCE = re.compile(r"^( *)```(\w*)((?: [^\s`]+)*)\n(.*?)^ *```$", re.DOTALL | re.MULTILINE)
+
+
+def name_of(page: Path) -> str:
+    """Return the path of a page from docs/, such as `operate/keys.md`; `README.md` is that of the repository."""
+    return page.name if page == README else str(page.relative_to(DOCS)).replace("README", "index")
 
 
 def text_of(name: str) -> str:
@@ -24,10 +34,15 @@ def blocks(page: Path, *languages: str) -> Iterator[str]:
 
 def blocks_of(text: str, *languages: str) -> Iterator[str]:
     """Yield the blocks of a part of a page; see `blocks`."""
-    fences = re.compile(r"^( *)```(\w*)\n(.*?)^ *```$", re.DOTALL | re.MULTILINE)
-    for indent, language, content in fences.findall(text):
+    for language, _, content in fenced(text):
         if language in languages:
-            yield "".join(line.removeprefix(indent) for line in content.splitlines(keepends=True))
+            yield content
+
+
+def fenced(text: str) -> Iterator[tuple[str, list[str], str]]:
+    """Yield language, further words and content of each block."""
+    for indent, language, words, content in _FENCE.findall(text):
+        yield language, words.split(), "".join(line.removeprefix(indent) for line in content.splitlines(keepends=True))
 
 
 def section(text: str, heading: str) -> str:

@@ -20,18 +20,19 @@ from pydantic_core import PydanticUndefined
 
 from approvals import states
 from approvals.config import conditions, connections, detectors, identity, loader, masking, reading, rules
+from gatewayproj import metrics
 from masking.detectors import DETECTORS
 from masking.providers import PROVIDERS
 from proxy import knobs
 from proxy.client import outcomes
 from proxy.refusals import REASONS
-from tests.house import callers_page, pages, sources
+from tests.house import callers_page, pages, reference_pages, sources
 
 CONFIGURATION, CALLERS = pages.text_of("configuration.md"), pages.text_of("callers.md")
 MASKING = pages.text_of("masking.md")
 # Parts of a file are shown as parts; these groups stand in the rest of it.
 REST: dict[str, Any] = {"groups": {name: {"members": ["a@example.com"]} for name in ("dba", "security", "platform")}}
-YAML = [(page.name, block) for page in pages.PAGES for block in pages.blocks(page, "yaml")]
+YAML = [(pages.name_of(page), block) for page in pages.PAGES for block in pages.blocks(page, "yaml")]
 TABLES: dict[str, type[BaseModel]] = {
     "## `issuers`": identity.Issuer,
     "### `saml`": identity.Saml,
@@ -51,7 +52,7 @@ def test_every_configuration_that_is_shown_loads(page: str, block: str) -> None:
     loader.load(block if "version" in shown else yaml.safe_dump({**REST, **shown}))  # or it raises ConfigError
 
 
-@pytest.mark.parametrize("page", pages.PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", pages.PAGES, ids=pages.name_of)
 def test_other_documents_that_are_shown_can_be_read(page: Path) -> None:
     for block in pages.blocks(page, "yml"):
         assert yaml.safe_load(block)
@@ -114,7 +115,7 @@ def test_the_callers_knobs_are_those_of_the_code() -> None:
     assert named(CALLERS) == named(str(knobs.__doc__))
 
 
-@pytest.mark.parametrize("page", [pages.README, sources.ROOT / "docs" / "callers.md"], ids=lambda page: page.name)
+@pytest.mark.parametrize("page", [pages.README, sources.ROOT / "docs" / "callers.md"], ids=pages.name_of)
 def test_every_exit_code_of_call_is_documented(page: Path) -> None:
     said = [int(row[0]) for row in pages.rows(page.read_text(encoding="utf-8"), "exit code")]
 
@@ -138,7 +139,7 @@ def test_every_table_of_the_record_is_named() -> None:
 
 def _everything() -> Iterator[tuple[str, str]]:
     for page in pages.PAGES:
-        yield page.name, page.read_text(encoding="utf-8")
+        yield pages.name_of(page), page.read_text(encoding="utf-8")
 
 
 def _said_commands() -> list[tuple[str, str, str]]:
@@ -165,20 +166,73 @@ def _options(parser: ArgumentParser) -> set[str]:
 
 @pytest.mark.parametrize(
     "path",
-    sorted({path for _, text in _everything() for path in re.findall(r"/api/[a-z0-9/<>$_-]+", text, re.IGNORECASE)}),
+    sorted({path for _, text in _everything() for path in re.findall(r"/api/[a-z0-9/<>{}$_-]+", text, re.IGNORECASE)}),
 )
 def test_every_address_of_the_api_that_is_shown_is_served(path: str) -> None:
-    resolve(re.sub(r"<[^>]*>|\$ID", "x", path))  # or it raises Resolver404
+    resolve(re.sub(r"<[^>]*>|{[^}]*}|\$ID", "1", path))  # or it raises Resolver404
 
 
-@pytest.mark.parametrize("page", pages.PAGES, ids=lambda page: page.name)
-def test_links_between_pages_lead_somewhere(page: Path) -> None:
-    links = re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8"))
-
-    assert [link for link in links if not (page.parent / link).exists()] == []
+ALL = [*pages.PAGES, *sorted((pages.DOCS / "decisions").glob("*.md")), *sorted(sources.ROOT.glob("[!R]*.md"))]
 
 
-def test_every_page_is_linked_from_the_readme() -> None:
-    readme = pages.README.read_text(encoding="utf-8")
+@pytest.mark.parametrize("page", ALL, ids=lambda page: str(page.relative_to(sources.ROOT)))
+def test_links_lead_to_pages_and_headings_that_are_there(page: Path) -> None:
+    links = re.findall(r"\]\(([^)\s]+)\)", re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL))
+    broken = []
+    for link in (link for link in links if not re.match(r"[a-z]+:", link)):
+        path, _, anchor = link.partition("#")
+        target = (page.parent / path) if path else page
+        if not target.exists() or (anchor and target.suffix == ".md" and anchor not in _anchors(target)):
+            broken.append(link)
 
-    assert [page.name for page in pages.PAGES[1:] if f"(docs/{page.name})" not in readme] == []
+    assert broken == []
+
+
+def _anchors(page: Path) -> set[str]:
+    """Return what GitHub makes of the headings of a page."""
+    text = re.sub(r"^ *```.*?^ *```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+    plain = (
+        re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", found).lower() for found in re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    )
+    return {re.sub(r"[^\w\- ]", "", heading).strip().replace(" ", "-") for heading in plain}
+
+
+def test_every_page_is_linked_from_the_index_and_the_index_from_the_readme() -> None:
+    index = (pages.DOCS / "README.md").read_text(encoding="utf-8")
+    names = [str(page.relative_to(pages.DOCS)) for page in pages.PAGES[1:]]
+
+    assert [name for name in names if name != "README.md" and f"({name}" not in index] == []
+    assert "(docs/README.md)" in pages.README.read_text(encoding="utf-8")
+
+
+def test_the_reference_pages_are_those_of_the_code() -> None:
+    assert [name for name, _ in reference_pages.outdated()] == [], "`make format` brings them up to date"
+
+
+def test_every_metric_is_documented_and_none_that_is_not_there() -> None:
+    section = pages.section(pages.text_of("operating.md"), "## Numbers")
+    said = {name for row in pages.rows(section, "metric") for name in _metrics(row[0])}
+
+    assert said == {name for name in _exported() if not name.startswith("holdgate_process_")} | {"holdgate_process_*"}
+
+
+def _metrics(cell: str) -> Iterator[str]:
+    """Yield the names in a cell; `_limit` after a name stands for that name with this end."""
+    first = ""
+    for name in re.findall(r"`([a-z_*]+)`", cell):
+        first = first if name.startswith("_") else name
+        yield first + name if name.startswith("_") else name
+
+
+def _exported() -> set[str]:
+    """Return the names under which Prometheus sees the families: counters end in `_total`."""
+    return {f"{one.name}_total" if one.type == "counter" else one.name for one in metrics.registry.collect()}
+
+
+def test_alerts_speak_of_metrics_that_are_there() -> None:
+    (block,) = pages.blocks(pages.DOCS / "operate" / "alerts.md", "yml")
+    rules = [rule for group in yaml.safe_load(block)["groups"] for rule in group["rules"]]
+    said = {re.sub(r"_bucket$", "", name) for rule in rules for name in re.findall(r"holdgate_\w+", rule["expr"])}
+
+    assert said - _exported() == set()
+    assert all(rule["annotations"]["do"] for rule in rules)
