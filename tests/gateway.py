@@ -174,9 +174,7 @@ class Gateway:
         )
 
 
-def launch(
-    command: list[str], env: Mapping[str, str], failpoint: str = "", root: Path = ROOT
-) -> subprocess.Popen[str]:
+def launch(command: list[str], env: Mapping[str, str], failpoint: str = "", root: Path = ROOT) -> subprocess.Popen[str]:
     """Start a program of the gateway, by its script or by `-m` and its module; what it logs comes from `stderr`."""
     if failpoint:
         command, env = ["-m", "tests.failpoints", *command], {**env, "HOLDGATE_FAILPOINT": failpoint}

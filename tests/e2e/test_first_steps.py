@@ -1,4 +1,4 @@
-"""The steps of README.md to one's own server, as a newcomer types them: example issuer, example server, call, decision."""
+"""The steps of README.md to one's own server, as a newcomer types them: issuer, server, call, decision."""
 
 from __future__ import annotations
 

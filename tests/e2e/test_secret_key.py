@@ -1,4 +1,4 @@
-"""The secret key is exchanged under a gateway that is in use: nobody is signed out, no name changes, nothing is lost."""
+"""The secret key is exchanged under a gateway that is in use: nobody is signed out, nothing is lost."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def test_an_exchange_in_three_steps_loses_nothing(own: World, desk: Authorizatio
     for what in ("the stored token", "a token by the stored refresh token"):
         assert not own.caller(DAVE, "renewed").call("echo", {"marker": marker()}).is_error, what
         desk.revoke()
-    assert [form["refresh_token"] for form in desk.asked][0] == [SEED] and len(desk.asked) == 2
+    assert (desk.asked[0]["refresh_token"], len(desk.asked)) == ([SEED], 2)
     assert _hashed(own) == before
     held = own.caller(DAVE).begin("query", arguments)
     assert held.approval_id == asked

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +58,7 @@ def test_the_folder_keeps_the_first_key_for_names_through_two_exchanges(tmp_path
 def test_a_switch_that_was_interrupted_is_done_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = secret_keys(tmp_path, "", "", "").current
     keys.prepare(tmp_path)
-    replace, calls = keys.os.replace, []
+    replace, calls = os.replace, []
 
     def interrupted(source: Path, target: Path) -> None:
         calls.append(target)
@@ -65,7 +66,7 @@ def test_a_switch_that_was_interrupted_is_done_again(tmp_path: Path, monkeypatch
             raise KeyboardInterrupt
         replace(source, target)
 
-    monkeypatch.setattr(keys.os, "replace", interrupted)
+    monkeypatch.setattr(os, "replace", interrupted)
     with pytest.raises(KeyboardInterrupt):
         keys.switch(tmp_path)
     halfway = secret_keys(tmp_path, "", "", "")
