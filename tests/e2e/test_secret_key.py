@@ -21,7 +21,10 @@ from tests.world import World, marker, world
 pytestmark = pytest.mark.promise("nothing-lost")
 
 SEED = "canary-refresh-seed"
-HASHED = [{"name": "people", "detectors": ["email"], "replace": "hash"}]
+HASHED = [
+    {"name": "people", "detectors": ["email"], "replace": "hash"},
+    {"name": "numbers", "detectors": ["credit_card", "us_ssn"]},
+]
 
 
 @pytest.fixture
