@@ -75,6 +75,21 @@ class LegacySessions:
         self._remember(digest, known)
         return Session(token, known[2])
 
+    async def current(self, token: str) -> str | None:
+        """Return what lies in an open session now, whichever process put it there; None when it has ended."""
+        digest = _digest(token)
+        known = await in_database(lambda: self._load(digest))
+        if known is not None:
+            self._remember(digest, known)
+        return None if known is None else known[2]
+
+    async def change(self, token: str, upstream: str) -> None:
+        """Put something else in an open session; one that has ended stays so."""
+        digest = _digest(token)
+        sealed = seal(upstream.encode(), context=digest)
+        await in_database(lambda: LegacySession.objects.filter(digest=digest).update(upstream=sealed))
+        self._known.pop(digest, None)
+
     async def close(self, token: str) -> None:
         """Forget a session that its caller ended or its upstream no longer knows."""
         digest = _digest(token)

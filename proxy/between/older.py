@@ -13,7 +13,6 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -21,26 +20,26 @@ import orjson
 from approvals.database import in_database
 from masking import documents
 from proxy.between import mailbox, shapes
+from proxy.between.lasting import METHODS, Kept, Lasting, of_session
 from proxy.between.told import Told, error, given, in_words, read, result, whole
 from proxy.cutting import until
 from proxy.envelope import METHOD_NOT_FOUND
-from proxy.errors import AccessEnded, NotAllowedToAsk, OutcomeUnknown, SessionLost, UpstreamInvalid, UpstreamTimeout
+from proxy.errors import AccessEnded, NotAllowedToAsk, OutcomeUnknown, UpstreamInvalid, UpstreamTimeout
 from proxy.mcp import MODERN
 
 if TYPE_CHECKING:
     from proxy.between.mirrors import Mirrors
     from proxy.between.told import Send
     from proxy.exchange import Exchange
+    from proxy.legacy import LegacySessions
     from proxy.upstream_answer import Answer, UpstreamRequest
 
 LOOK_SECONDS = 0.1
 MOST_ROUNDS, MOST_QUESTIONS = 10, 20
 PAUSE_SECONDS = 0.25  # between rounds in which nothing is asked
-# What the newer era does not have: watching one resource and a level of logs for a whole session; and tasks, which the
-# two eras have in ways of their own.
+# Of the newer era alone; and tasks, which the two eras have in ways of their own.
 CLOSED_HERE = frozenset(
-    {"logging/setLevel", "resources/subscribe", "resources/unsubscribe", "tasks/get", "tasks/cancel", "tasks/result"}
-    | {"subscriptions/listen", "server/discover", "tasks/list"}
+    {"tasks/get", "tasks/cancel", "tasks/result", "tasks/list", "subscriptions/listen", "server/discover"}
 )
 _LISTENED = {"tools": "toolsListChanged", "prompts": "promptsListChanged", "resources": "resourcesListChanged"}
 _CANCELLED = "notifications/cancelled"
@@ -54,8 +53,8 @@ class _Call:
     request: UpstreamRequest
     send: Send
     message: Mapping[str, Any]
-    capabilities: Mapping[str, Any]
-    client: Mapping[str, Any]
+    kept: Kept
+    level: str
     annotated: Mapping[tuple[str, ...], str]
     deadline: float  # seconds of the event loop
     cancelled: asyncio.Event
@@ -64,14 +63,15 @@ class _Call:
 class Older:
     """Translates for callers of the older era; one per process."""
 
-    def __init__(self, mirrors: Mirrors) -> None:
+    def __init__(self, sessions: LegacySessions, mirrors: Mirrors) -> None:
+        self._lasting = Lasting(sessions)
         self._running: dict[tuple[str, ...], asyncio.Event] = {}
         self._mirrors = mirrors
 
     async def exchange(self, exchange: Exchange, request: UpstreamRequest, send: Send) -> Told:
         """Send a message of the caller's era and return the answer in it. Raises Fault."""
         if request.verb == "GET":
-            return await self._listened(exchange, request, send)
+            return await self._lasting.listened(exchange, request, send)
         message = read(request.body)
         if "method" not in message:
             key = str(message["id"])
@@ -92,6 +92,8 @@ class Older:
             return await _shaken(exchange, request, send, message)
         if method == "ping":
             return Told(given([[result(request_id, {})]]))
+        if method in METHODS:
+            return await self._lasting.answered(exchange, message)
         if method in CLOSED_HERE:
             closed = {"code": METHOD_NOT_FOUND, "message": f"The server's revision has no {method} for this caller."}
             return Told(given([[error(request_id, closed)]]))
@@ -99,15 +101,14 @@ class Older:
 
     async def _asked(self, exchange: Exchange, request: UpstreamRequest, send: Send, message: dict[str, Any]) -> Told:
         """Send a request; the answer is a stream unless it is all that comes."""
-        capabilities, client, _ = _kept(exchange)
         name = (message.get("params") or {}).get("name")
         call = _Call(
             exchange,
             request,
             send,
             message,
-            capabilities,
-            client,
+            of_session(exchange),
+            await self._lasting.level(exchange),
             self._mirrors.of(exchange.connection_name, name),
             asyncio.get_running_loop().time() + (request.timeout or exchange.connection.timeout),
             asyncio.Event(),
@@ -180,20 +181,6 @@ class Older:
         if (running := self._running.get(_place(exchange, request_id))) is not None:
             running.set()
 
-    async def _listened(self, exchange: Exchange, request: UpstreamRequest, send: Send) -> Told:
-        """Open the standing stream of a session: what changes in the lists of the server."""
-        capabilities, client, changing = _kept(exchange)
-        if not changing:
-            return Told(status=405)
-        params = {"notifications": dict.fromkeys(changing, True)}
-        message = {"jsonrpc": "2.0", "id": "holdgate-listen", "method": "subscriptions/listen", "params": params}
-        body = shapes.to_newer(message, capabilities, client)
-        answer = await send(in_words(request, body, shapes.mirrored(body, {}), None))
-        if not answer.streamed:
-            await answer.aclose()
-            return Told(status=405)
-        return Told(_changes(answer), streamed=True)
-
 
 async def _shaken(exchange: Exchange, request: UpstreamRequest, send: Send, message: Mapping[str, Any]) -> Told:
     """Answer the handshake by what the server says of itself; what the caller said is kept in the session."""
@@ -212,24 +199,14 @@ async def _shaken(exchange: Exchange, request: UpstreamRequest, send: Send, mess
     made = shapes.initialized(found, exchange.message.version)
     able = made["capabilities"]
     changing = [wish for name, wish in _LISTENED.items() if (able.get(name) or {}).get("listChanged")]
-    session = documents.write({"capabilities": capabilities, "client": client, "changing": changing}).decode()
-    return Told(given([[result(message["id"], made)]]), session=session)
-
-
-def _kept(exchange: Exchange) -> tuple[Mapping[str, Any], Mapping[str, Any], list[str]]:
-    """Return what the caller said at its handshake, and which lists of its server may change."""
-    if exchange.session is None:
-        return {}, shapes.US, []
-    try:
-        kept, _ = documents.read(exchange.session.upstream)
-    except documents.Unreadable as error:
-        raise SessionLost("The session was begun when the server spoke otherwise.") from error
-    return kept["capabilities"], kept["client"], kept["changing"]
+    watches = bool((able.get("resources") or {}).get("subscribe"))
+    kept = Kept(capabilities, client, changing, logs="logging" in able, watches=watches)
+    return Told(given([[result(message["id"], made)]]), session=kept.written())
 
 
 def _in_newer(call: _Call, more: Mapping[str, Any]) -> UpstreamRequest:
     """Return the request of one round, which takes what is left of the call's time."""
-    message = shapes.to_newer(call.message, call.capabilities, call.client, **more)
+    message = shapes.to_newer(call.message, call.kept.capabilities, call.kept.client, call.level, **more)
     left = max(0.1, call.deadline - asyncio.get_running_loop().time())
     headers = shapes.mirrored(message, call.annotated)
     return replace(in_words(call.request, message, headers, None), timeout=left)
@@ -265,22 +242,6 @@ async def _answers(call: _Call, questions: list[tuple[str, dict[str, Any]]], num
     if any("result" not in answer for answer in answers.values()):
         raise NotAllowedToAsk("The server asked its caller for something that was refused.")
     return {key: answer["result"] for key, answer in answers.items()}
-
-
-async def _changes(answer: Answer) -> AsyncGenerator[list[bytes]]:
-    """Yield the notifications of a subscription as a standing stream has them."""
-    async with answer, aclosing(answer.groups()) as groups:
-        async for group in groups:
-            notes = [one for one in map(read, group) if str(one.get("method")).endswith("/list_changed")]
-            if notes:
-                yield [_unmarked(note) for note in notes]
-
-
-def _unmarked(note: Mapping[str, Any]) -> bytes:
-    params = note.get("params") or {}
-    meta = {name: value for name, value in (params.get("_meta") or {}).items() if name != shapes.SUBSCRIPTION_KEY}
-    kept = {name: value for name, value in chain(params.items(), [("_meta", meta)]) if name != "_meta" or meta}
-    return documents.write({"jsonrpc": "2.0", "method": note["method"], **({"params": kept} if kept else {})})
 
 
 def _place(exchange: Exchange, request_id: Any) -> tuple[str, ...]:

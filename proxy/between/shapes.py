@@ -103,25 +103,26 @@ def digest(arguments: Any) -> str:
 
 
 def to_newer(
-    message: Mapping[str, Any], capabilities: Mapping[str, Any], client: Mapping[str, Any], **more: Any
+    message: Mapping[str, Any], capabilities: Mapping[str, Any], client: Mapping[str, Any], level: str = "", **more: Any
 ) -> dict[str, Any]:
-    """Return a request as a server of the newer era gets it; `more` are further parameters, of a round."""
+    """Return a request as a server of the newer era gets it; `more` are further parameters, of a round.
+
+    `level` is that of the logs which the caller wants to hear.
+    """
     params = {name: value for name, value in _params(message).items() if name != "task"}
-    ours = {VERSION_KEY: NEWEST, CAPABILITIES_KEY: dict(capabilities), CLIENT_KEY: dict(client)}
+    ours: dict[str, Any] = {VERSION_KEY: NEWEST, CAPABILITIES_KEY: dict(capabilities), CLIENT_KEY: dict(client)}
+    if level:
+        ours[LEVEL_KEY] = level
     return {**message, "params": {**params, **more, "_meta": {**_meta(params), **ours}}}
 
 
 def initialized(found: Mapping[str, Any], version: str) -> dict[str, Any]:
     """Return the result of `initialize` that says what a server said to `server/discover`.
 
-    Left out is what the gateway does not translate: logging, whose level is one request's in the newer era, watching
-    single resources, tasks and extensions.
+    Left out is what the gateway does not translate: tasks and extensions.
     """
-    known = ("tools", "prompts", "resources", "completions", "experimental")
+    known = ("tools", "prompts", "resources", "completions", "logging", "experimental")
     capabilities = {name: value for name, value in _object(found.get("capabilities")).items() if name in known}
-    if "resources" in capabilities:
-        kept = _object(capabilities["resources"])
-        capabilities["resources"] = {name: value for name, value in kept.items() if name != "subscribe"}
     info = server_of(found)
     made = {
         "protocolVersion": version if version in LEGACY else LEGACY[-1],

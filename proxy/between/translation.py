@@ -28,7 +28,7 @@ class Translation:
     def __init__(self, sessions: LegacySessions, background: Background) -> None:
         mirrors = Mirrors()
         self._newer = Newer(sessions, background, mirrors)
-        self._older = Older(mirrors)
+        self._older = Older(sessions, mirrors)
 
     async def exchange(self, exchange: Exchange, request: UpstreamRequest, send: Send) -> Told:
         """Send a message of the caller's era and return the answer in it. Raises Fault."""

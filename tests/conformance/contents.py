@@ -81,6 +81,7 @@ TOOLS = [
     _tool("announce", _takes(text={"type": "string"})),
     _tool("echo_responses", {"type": "object", "properties": {}}),
     _tool("roots", {"type": "object", "properties": {}}),
+    _tool("touch", _takes(uri={"type": "string"})),
     # What nobody may call here without a person's consent, or at all.
     _tool("delete_everything", _takes(reason={"type": "string"})),
     _tool("drop_everything", _takes(reason={"type": "string"})),

@@ -22,7 +22,13 @@ from mcp.server.context import ServerRequestContext
 from mcp.server.lowlevel.server import Server
 from mcp.server.request_state import RequestStateBoundary, RequestStateSecurity
 from mcp.server.streamable_http import EventCallback, EventMessage, EventStore
-from mcp.server.subscriptions import InMemorySubscriptionBus, ListenHandler, PromptsListChanged, ToolsListChanged
+from mcp.server.subscriptions import (
+    InMemorySubscriptionBus,
+    ListenHandler,
+    PromptsListChanged,
+    ResourceUpdated,
+    ToolsListChanged,
+)
 from mcp.shared.exceptions import MCPError
 from mcp.shared.message import ServerMessageMetadata
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
@@ -155,6 +161,11 @@ async def _prompts_changed(_: Context, __: dict[str, Any]) -> Result:
     return _text("Published.")
 
 
+async def _touch(_: Context, arguments: dict[str, Any]) -> Result:
+    await BUS.publish(ResourceUpdated(uri=arguments["uri"]))
+    return _text("Touched.")
+
+
 async def _echo(_: Context, arguments: dict[str, Any]) -> Result:
     return _text(json.dumps(arguments))
 
@@ -175,6 +186,7 @@ _TOOLS: dict[str, Tool] = {
     "test_missing_capability": _missing_capability,
     "test_trigger_tool_change": _tools_changed,
     "test_trigger_prompt_change": _prompts_changed,
+    "touch": _touch,
 }
 
 

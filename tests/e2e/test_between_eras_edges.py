@@ -31,6 +31,7 @@ pytestmark = [
 ]
 
 ABLE: dict[str, Any] = {"elicitation": {}, "sampling": {}, "roots": {}}
+LASTING = (("logging/setLevel", {"level": "info"}), ("resources/subscribe", {"uri": "test://x"}))
 FILLED = {"action": "accept", "content": {"username": "jo", "email": "jo@example.com"}}
 
 
@@ -139,13 +140,55 @@ def test_a_server_asks_only_what_the_connection_allows(between: World) -> None:
     assert newer.outcome == ("blocked", "unknown")
 
 
-def test_what_the_servers_era_lacks_is_refused_with_a_sentence(between: World) -> None:
+def test_what_is_not_translated_is_refused_with_a_sentence(between: World) -> None:
     line = able(between, "newer")
-    refused = [line.ask("logging/setLevel", {"level": "info"}), line.ask("resources/subscribe", {"uri": "test://x"})]
+    without = between.caller(DAVE, "newer")
+    refused = [line.ask("tasks/list"), *(without.ask(*one) for one in LASTING)]
+    wrong = [
+        line.ask("logging/setLevel", {"level": "loud"}),
+        line.ask("resources/subscribe", {"uri": 5}),
+        line.ask("resources/subscribe", {"uri": "x" * 5000}),
+    ]
 
-    assert [one.body["error"]["code"] for one in refused] == [-32601] * 2
-    assert all("The server's revision has no" in one.body["error"]["message"] for one in refused)
+    assert [one.body["error"]["code"] for one in refused] == [-32601] * 3
+    assert all(" has no " in one.body["error"]["message"] for one in refused)
+    assert [one.body["error"]["code"] for one in wrong] == [-32602] * 3
     assert line.ask("ping").result == {}
+
+
+def test_a_level_of_logs_is_said_with_each_request_by_any_process(between: World) -> None:
+    line = able(between, "newer")
+
+    def logged(line: Line) -> list[str]:
+        notes = line.call("test_tool_with_logging", {}).notes
+        return [note["params"]["data"] for note in notes if note["method"] == "notifications/message"]
+
+    assert logged(line) == []
+    assert line.ask("logging/setLevel", {"level": "info"}).result == {}
+    assert len(logged(line)) == 3
+    assert line.ask("logging/setLevel", {"level": "error"}).result == {}
+    assert logged(line) == []
+
+
+def test_a_watched_resource_is_heard_of_on_the_standing_stream(between: World) -> None:
+    """It is watched before the stream is opened, and while it stands; and it is left again."""
+    line = able(between, "newer")
+    assert line.ask("resources/subscribe", {"uri": "test://early"}).result == {}
+    with listening(line) as heard:
+
+        def touched(uri: str) -> Any:
+            assert line.call("touch", {"uri": uri}).said == "Touched."
+            return heard.until("notifications/resources/updated")["params"]
+
+        first = touched("test://early")
+        assert line.ask("resources/subscribe", {"uri": "test://late"}).result == {}
+        second = touched("test://late")
+        assert line.ask("resources/unsubscribe", {"uri": "test://late"}).result == {}
+        line.call("touch", {"uri": "test://late"})
+        third = touched("test://early")
+
+    assert [one["uri"] for one in (first, second, third)] == ["test://early", "test://late", "test://early"]
+    assert "_meta" not in first
 
 
 def _sessions(upstream: FakeUpstream, mark: str) -> set[bytes | None]:

@@ -51,7 +51,7 @@ def test_a_request_says_in_the_newer_era_who_asks() -> None:
 def test_what_a_server_says_of_itself_is_said_in_the_other_era() -> None:
     said = {
         "protocolVersion": "2025-11-25",
-        "capabilities": {"tools": {"listChanged": True}, "resources": {"subscribe": True}, "tasks": {}},
+        "capabilities": {"tools": {"listChanged": True}, "resources": {"subscribe": True}, "logging": {}, "tasks": {}},
         "serverInfo": {"name": "s", "version": "2"},
         "instructions": "Be kind.",
     }
@@ -60,11 +60,12 @@ def test_what_a_server_says_of_itself_is_said_in_the_other_era() -> None:
     back = shapes.initialized(found, "2025-06-18")
 
     assert found["supportedVersions"] == ["2026-07-28"]
-    assert found["capabilities"] == {"tools": {"listChanged": True}, "resources": {"subscribe": True}}
+    able = {"tools": {"listChanged": True}, "resources": {"subscribe": True}, "logging": {}}
+    assert found["capabilities"] == able
     assert (found["resultType"], found["ttlMs"], found["cacheScope"]) == ("complete", 0, "private")
     assert back == {
         "protocolVersion": "2025-06-18",
-        "capabilities": {"tools": {"listChanged": True}, "resources": {}},
+        "capabilities": able,
         "serverInfo": {"name": "s", "version": "2"},
         "instructions": "Be kind.",
     }
