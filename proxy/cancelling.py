@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from approvals import hints, keys
 from approvals.database import in_database
+from proxy.headers import Headers
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -51,8 +52,9 @@ class Cancelling:
     def note(self, notice: Exchange) -> None:
         """End the wait of the call that a notice speaks of, here or in whatever process; other messages do nothing.
 
-        Ids are one session's; without sessions another program of the same caller may use the same one. It loses
-        nothing: its call is answered as pending, and joins when it is sent again.
+        Ids are one session's. Without sessions another program of the same caller and run may use the same one, if it
+        calls itself the same (`User-Agent`). It loses nothing: its call is answered as pending, and joins when it is
+        sent again.
         """
         if notice.message.method != NOTICE or notice.message.era == "modern":
             return
@@ -75,6 +77,15 @@ class Cancelling:
 
 
 def _name(exchange: Exchange, request_id: Any) -> str:
-    session = exchange.session.token if exchange.session is not None else ""
     kind, known = (type(request_id).__name__, str(request_id)) if isinstance(request_id, str | int) else ("", "")
-    return _PREFIX + keys.keyed_digest("given-up", exchange.actor, exchange.connection_name, session, kind, known)
+    place = exchange.session.token if exchange.session is not None else _program(exchange)
+    return _PREFIX + keys.keyed_digest("given-up", exchange.actor, exchange.connection_name, place, kind, known)
+
+
+def _program(exchange: Exchange) -> str:
+    """Return what tells the programs of one caller apart that have no session, as far as that goes.
+
+    Their addresses do not: behind a proxy a notice may come from another one than its call, and tokens are renewed.
+    """
+    run = "\n".join(f"{name}={value}" for name, value in sorted(exchange.caller.run))
+    return f"{Headers(exchange.headers).first('user-agent') or ''}\n{run}"

@@ -161,13 +161,16 @@ def test_the_record_tells_the_same_story_as_the_upstreams(here: World) -> None:
 def test_a_caller_that_gives_up_without_hanging_up_joins_with_its_repeat(here: World) -> None:
     caller, mark = here.caller(DAVE), marker()
     call = caller.tool_call("query", {**ARGUMENTS, "marker": mark})
-    first = Held(caller, call, {})
+    first = Held(caller, call, {"user_agent": "program"})
     approval = first.approval_id
     notice = {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": call["id"]}}
     here.caller(AGENT).post(notice)  # of somebody else, it is nothing
-    caller.post({**notice, "params": {"requestId": str(call["id"])}})  # another id
+    caller.post({**notice, "params": {"requestId": str(call["id"])}}, user_agent="program")  # another id
+    caller.post(notice, user_agent="another")  # another program of the same person, with an id that is its own
+    here.noticed()
+    assert here.attached(approval)
 
-    caller.post(notice)
+    caller.post(notice, user_agent="program")
 
     assert first.answer().outcome == ("pending", "false")
     again = caller.begin("query", {**ARGUMENTS, "marker": mark})
@@ -181,9 +184,10 @@ def test_a_wait_that_is_given_up_is_over(here: World) -> None:
     pending = here.caller(DAVE).call("query", {**ARGUMENTS, "marker": marker()}, prefer="wait=0")
     own = here.caller(DAVE, "gateway")
     call = own.tool_call("wait_for_approval", {"approval_id": pending.approval["id"], "seconds": 600})
-    waiting = Held(own, call, {})
+    waiting = Held(own, call, {"user_agent": "program"})
     assert waiting.approval_id == pending.approval["id"]
 
-    own.post({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": call["id"]}})
+    notice = {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": call["id"]}}
+    own.post(notice, user_agent="program")
 
     assert waiting.answer().result["structuredContent"]["approval"]["status"] == "pending"
