@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 # A call whose outcome is unknown blocks its repeat for so long, unless somebody resolves it.
 UNKNOWN_BLOCKS = timedelta(hours=24)
 KEYED_RESULT_KEPT = timedelta(hours=24)
+# Within which a caller who had to send a call again, and hung up with its answer, may have missed that.
+DOUBTED = timedelta(minutes=1)
 CANDIDATES = 20
 
 
@@ -167,7 +169,9 @@ def _joins(ask: Ask, candidate: ApprovalRequest, now: datetime) -> bool:
         return in_time and (handle or _unattended(candidate))
     if status in {Status.EXECUTED, Status.FAILED}:
         kept = candidate.result is not None and (candidate.result_until or now) > now
-        return kept and (handle or candidate.delivered_at is None)
+        delivered = candidate.delivered_at
+        doubted = delivered is not None and delivered > now and ask.idempotency == candidate.idempotency
+        return kept and (handle or delivered is None or doubted)
     if status is Status.DENIED:
         return candidate.expires_at > now and (not ask.reason or ask.reason == candidate.reason)
     ended = candidate.ended_at or candidate.created_at
@@ -285,6 +289,12 @@ def deliver(request_id: str) -> None:
 def undeliver(request_id: str) -> None:
     """Note that the caller left before the result reached them: the identical call may fetch it."""
     ApprovalRequest.objects.filter(pk=request_id).update(delivered_at=None)
+
+
+def doubt(request_id: str) -> None:
+    """Note that the caller may have missed the result: for a minute the identical call fetches it."""
+    rows = ApprovalRequest.objects.filter(pk=request_id, delivered_at__isnull=False)
+    rows.update(delivered_at=database_now() + DOUBTED)
 
 
 def detach(request_id: str, process: str) -> None:

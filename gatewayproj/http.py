@@ -7,13 +7,22 @@ STALLED_SECONDS. Whoever does not keep to that is cut off, which the application
 from __future__ import annotations
 
 import asyncio
+import socket
+from typing import TYPE_CHECKING
 
 from django.conf import settings
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from proxy.response import UNREAD
 
+if TYPE_CHECKING:
+    from proxy.responder import Unread
+
 LONGEST_HEAD = 64 * 1024
+# After a caller's end was heard: when it is looked whether a reset followed it.
+_LOOKS = (0.02, 0.1, 0.3, 0.6)
+# Seconds after its answer, within which a caller hangs up who has read it, or wants it no more.
+_AT_ONCE = 1.0
 
 
 class Protocol(HttpToolsProtocol):
@@ -24,6 +33,7 @@ class Protocol(HttpToolsProtocol):
     _in_body = False
     _is_websocket = False  # another protocol has the connection by now
     _head = 0  # bytes of the head so far
+    _answered = 0.0  # when the last answer was complete
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -33,10 +43,46 @@ class Protocol(HttpToolsProtocol):
         self._arrived()
         self.resume_writing()
         super().connection_lost(exc)
-        # A reset instead of an end: what was sent last lies unread at the other side, or never got there.
+        # A reset instead of an end: what was sent last lies unread at the other side, or never got there. After an end
+        # that was not looked at yet it is a broken pipe.
+        if isinstance(exc, ConnectionError) and (unread := self._unread()):
+            unread.keep()
+
+    def eof_received(self) -> bool:  # type: ignore[override]
+        """Stay for a moment where it matters whether the answer was read.
+
+        Clients in Python say that they send no more, and close in a later turn of their loop: only then a reset tells
+        that something was unread.
+        """
+        unread = self._unread()
+        if not unread or not self.cycle.response_complete:
+            return False
+        if self.loop.time() - self._answered < _AT_ONCE:
+            unread.doubt()
+        if self.scheme != "http":  # nothing is half open there
+            return False
+        self._look(unread, *_LOOKS)
+        return True
+
+    def _look(self, unread: Unread, pause: float, *later: float) -> None:
+        """Look after this many seconds whether the caller's end was followed by a reset, and go when that is clear."""
+
+        def look() -> None:
+            if self.transport.is_closing():
+                return
+            if self.transport.get_extra_info("socket").getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+                unread.keep()
+            elif later:
+                self._look(unread, *later)
+                return
+            self.transport.close()
+
+        self.loop.call_later(pause, look)
+
+    def _unread(self) -> Unread | None:
+        """Return what the last answer of this connection leaves to do when nobody has read it; None for nothing."""
         state = self.cycle.scope.get("state", {}) if bool(self.cycle) else {}
-        if isinstance(exc, ConnectionResetError) and UNREAD in state:
-            state[UNREAD]()
+        return state.get(UNREAD) or None
 
     def data_received(self, data: bytes) -> None:
         if not self._in_body:
@@ -54,6 +100,10 @@ class Protocol(HttpToolsProtocol):
         """Say whether a request has come to its end and its answer has not; what follows it waits, and is not read."""
         cycle = self.cycle  # None before the first one, which uvicorn hides from the type checker
         return bool(cycle) and not cycle.response_complete and not cycle.more_body
+
+    def on_response_complete(self) -> None:
+        self._answered = self.loop.time()
+        super().on_response_complete()
 
     def handle_websocket_upgrade(self) -> None:
         self._arrived()

@@ -29,7 +29,7 @@ from proxy.large import apart
 from proxy.oauth.tokens import Asker
 from proxy.protected_resource import challenge
 from proxy.refusals import Refusal
-from proxy.responder import Responder, undelivered
+from proxy.responder import Responder, Unread
 from proxy.response import UNREAD, send_json
 from proxy.server_requests import answered
 from proxy.standing import Standing, listening
@@ -38,8 +38,6 @@ from sessions.events import Event
 from sessions.ids import uuid7
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from approvals.config.schema import Connection
     from approvals.runtime import Runtime
     from proxy.background import Background
@@ -182,18 +180,12 @@ class Gateway:
             if len(messages) > 1:
                 made.accepts = "json"  # a batch is answered as one array, so nothing is heard while one of it waits
             exchanges.append(made)
-        scope.setdefault("state", {})[UNREAD] = partial(self._unread, exchanges)
+        scope.setdefault("state", {})[UNREAD] = Unread(exchanges, self._background)
         service = self._builtin if connection == BUILT_IN else self._steps
         if isinstance(parsed, tuple):
             await self._responder(service, receive, send).answer_batch(exchanges)
         else:
             await self._answer(exchanges[0], service, receive, send)
-
-    def _unread(self, exchanges: Sequence[Exchange]) -> None:
-        """Keep the results of held calls for the identical calls: their caller is gone without having read them."""
-        for exchange in exchanges:
-            if exchange.delivers and exchange.handed_over:
-                self._background.run(undelivered(exchange.delivers))
 
     def _responder(self, service: Service, receive: Any, send: Any) -> Responder:
         return Responder(service, self._background, self._standing, receive, send)

@@ -25,7 +25,7 @@ from proxy.refusals import REASONS, Refusal
 from proxy.response import ResponseWriter, send_json
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
 
     from proxy.background import Background
     from proxy.exchange import Exchange
@@ -143,6 +143,38 @@ class Responder:
                 self._background.run(undelivered(exchange.delivers))
 
 
+class Unread:
+    """What is to be done when a connection ends and the answers to these exchanges may not have been read."""
+
+    __slots__ = ("_background", "_exchanges")
+
+    def __init__(self, exchanges: Sequence[Exchange], background: Background) -> None:
+        self._exchanges = exchanges
+        self._background = background
+
+    def __bool__(self) -> bool:
+        """Whether it matters: the result of a held call was handed over."""
+        return any(True for _ in self._delivering())
+
+    def keep(self) -> None:
+        """Keep these results for the identical calls: their caller is gone without having read them."""
+        for exchange in self._delivering():
+            self._background.run(undelivered(exchange.delivers))
+
+    def doubt(self) -> None:
+        """The caller hung up as soon as it had its answer, or could have had it.
+
+        Clients that have read it do so, and clients that gave up at that very moment; nothing tells them apart. Who had
+        to send the call again before is one that gives up: its next identical call is taken for a repeat, for a while.
+        """
+        for exchange in self._delivering():
+            if exchange.call_id != exchange.own_id and not exchange.parked:
+                self._background.run(_doubted(exchange.delivers))
+
+    def _delivering(self) -> Iterator[Exchange]:
+        return (exchange for exchange in self._exchanges if exchange.delivers and exchange.handed_over)
+
+
 def leave(exchange: Exchange, task: asyncio.Task[Any]) -> None:
     """The caller of an exchange is gone: end what may be ended; the rest goes on without them."""
     exchange.heard = False
@@ -156,6 +188,10 @@ def leave(exchange: Exchange, task: asyncio.Task[Any]) -> None:
 async def undelivered(approval_id: str) -> None:
     """Keep the result of a held call, which did not reach its caller, for the identical call."""
     await in_database(lambda: holding.undeliver(approval_id))
+
+
+async def _doubted(approval_id: str) -> None:
+    await in_database(lambda: holding.doubt(approval_id))
 
 
 def _cut_short(exchange: Exchange, otherwise: str, message: str) -> Refusal:

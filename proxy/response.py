@@ -19,7 +19,7 @@ STREAM_HEADERS = [
     (b"x-accel-buffering", b"no"),
 ]
 HTTP_OK = 200
-# In the state of an ASGI scope: called by our own server when the caller is gone and has left its answer unread.
+# In the state of an ASGI scope, for our own server: `proxy.responder.Unread`, for callers who leave unread answers.
 UNREAD = "holdgate.unread"
 _TURNS = 5  # of the event loop, in which it notices what has reached its sockets
 RETRY_MILLISECONDS = 500

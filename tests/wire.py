@@ -69,6 +69,10 @@ class Wire:
             found += piece
         return found
 
+    def finish(self) -> None:
+        """Say that nothing more is sent."""
+        self.sock.shutdown(socket.SHUT_WR)
+
     def reset(self) -> None:
         """Go away with RST."""
         self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from approvals.holding import deliver, detach, undeliver
+from approvals.holding import deliver, detach, doubt, undeliver
 from approvals.models import ApprovalRequest
 from approvals.runtime import Runtime
 from approvals.states import Status
@@ -214,6 +214,20 @@ def test_a_caller_who_left_while_the_answer_was_written_may_fetch_it(engine: Run
     first = ended()
     undeliver(first.pk)
     assert joins(first)
+
+
+def test_a_caller_who_may_have_missed_the_answer_may_fetch_it_for_a_minute(engine: Runtime) -> None:
+    first, unread = ended(), ended(heard=False, tool="silent")
+    for row in (first, unread):
+        doubt(row.pk)
+        assert joins(row, tool=row.tool)
+    deliver(first.pk)
+    assert joins(first), "whoever fetches it hangs up with it as well"
+    assert not joins(first, idempotency=KEY), "another key says that it is another call"
+    for row in (first, unread):
+        pass_time(row, seconds=61)
+    assert not joins(first)
+    assert joins(unread, tool="silent"), "what was never handed over is not in doubt"
 
 
 def test_a_result_is_kept_for_its_time_and_with_a_key_for_a_day(engine: Runtime) -> None:

@@ -203,6 +203,50 @@ def test_with_the_answer_unread(stage: Stage, era: str, accept: str) -> None:
 
 
 @pytest.mark.promise("bound-decision")
+@pytest.mark.promise("nothing-lost")
+@pytest.mark.parametrize("pause", [0.0, 0.05], ids=["at once", "a moment later"])
+def test_with_the_answer_unread_after_saying_the_end(stage: Stage, pause: float) -> None:
+    """Python's HTTP clients say that they send no more, and close in a later turn of their loop."""
+    caller, mark = stage.caller("modern"), marker()
+    arguments = {"sql": "delete", "marker": mark}
+    with Wire(caller.url) as wire:
+        wire.send(request(caller, caller.tool_call("echo", arguments)))
+        (approval,) = stage.here.asked_for(mark)
+        stage.here.approve(approval)
+        until(lambda: "call.result" in stage.kinds(mark), "the end of the call")
+        stage.here.noticed()
+        wire.finish()
+        time.sleep(pause)
+    until(lambda: stage.delivered(approval) is None, "the gateway to know that nobody has read the answer")
+
+    again = caller.call("echo", arguments)
+
+    assert again.approval["id"] == approval
+    assert (again.said, stage.upstream.times(mark)) == ("done", 1)
+
+
+@pytest.mark.promise("bound-decision")
+@pytest.mark.parametrize("era", ERAS)
+def test_at_the_moment_of_its_answer_after_giving_up_before(stage: Stage, era: str) -> None:
+    """A client with a limit of its own: what it got when it gave up once more, it may not have looked at."""
+    caller, mark = stage.caller(era), marker()
+    arguments = {"sql": "delete", "marker": mark}
+    first = caller.begin("echo", arguments)
+    approval = first.approval_id
+    first.leave()
+    until(lambda: stage.here.attached(approval) == "", "the gateway to see that the caller left")
+    second = caller.begin("echo", arguments)
+    assert second.approval_id == approval
+    stage.here.approve(approval)
+    assert second.answer().said == "done"
+    stage.here.noticed()
+
+    again = caller.call("echo", arguments, prefer="wait=0")
+
+    assert (again.said, again.approval["id"], stage.upstream.times(mark)) == ("done", approval, 1)
+
+
+@pytest.mark.promise("bound-decision")
 @pytest.mark.parametrize("era", ERAS)
 def test_while_it_is_held_without_a_stream(stage: Stage, era: str) -> None:
     caller, mark = stage.caller(era), marker()
