@@ -16,7 +16,7 @@ from tests.blocks import connection, one_dba, spelled_out, word_rule
 from tests.issuer import CLIENT_ID, CLIENT_SECRET, FakeIssuer
 from tests.line import Held
 from tests.people import ALICE, CONNECTION, DAVE
-from tests.relay import relay
+from tests.relay import Relay, relay
 from tests.upstream import running
 from tests.world import World, marker, until, world
 
@@ -124,25 +124,50 @@ def test_a_listener_that_was_cut_listens_again_and_looks_at_what_it_missed(pair:
         assert page.recv(GUARD)
 
 
+@contextlib.contextmanager
+def beside_with_an_ear_of_its_own(one: World) -> Iterator[tuple[World, Relay]]:
+    """Start a third process, past a pooler, that listens over a way which can be stopped up or cut."""
+    others = both_listen(one)
+    address = urlsplit(one.gateway.database_url)
+    with relay(str(address.hostname), address.port or 5432) as way:
+        direct = address._replace(netloc=f"postgres@127.0.0.1:{way.port}").geturl()
+        with one.beside(DATABASE_DIRECT_URL=direct) as third:
+            until(lambda: len(listeners(third) - others) == 1, "the third to listen")
+            yield third, way
+
+
 @pytest.mark.promise("nothing-lost")
 def test_without_any_hint_the_decision_is_found(pair: tuple[World, World]) -> None:
     decided_at, _ = pair
-    mark = marker()
-    others = both_listen(decided_at)
-    address = urlsplit(decided_at.gateway.database_url)
-    with relay(str(address.hostname), address.port or 5432) as way:
-        direct = address._replace(netloc=f"postgres@127.0.0.1:{way.port}").geturl()
-        with decided_at.beside(DATABASE_DIRECT_URL=direct) as deaf:
-            until(lambda: len(listeners(deaf) - others) == 1, "the third to listen, past a pooler")
-            held = deaf.caller(DAVE).begin("query", {"sql": "delete from x", "marker": mark})
-            approval = held.approval_id
-            way.cut()
-            until(lambda: listeners(deaf) == others, "the third to be deaf")
+    mark, others = marker(), both_listen(decided_at)
+    with beside_with_an_ear_of_its_own(decided_at) as (deaf, way):
+        held = deaf.caller(DAVE).begin("query", {"sql": "delete from x", "marker": mark})
+        approval = held.approval_id
+        way.cut()
+        until(lambda: listeners(deaf) == others, "the third to be deaf")
 
-            decided_at.approve(approval)
+        decided_at.approve(approval)
 
-            assert not held.answer().is_error
+        assert not held.answer().is_error
     assert decided_at.upstream.markers[mark] == 1
+
+
+@pytest.mark.promise("nothing-lost")
+def test_hints_that_come_late_change_nothing_any_more(pair: tuple[World, World]) -> None:
+    decided_at, _ = pair
+    mark = marker()
+    with beside_with_an_ear_of_its_own(decided_at) as (slow, way):
+        held = slow.caller(DAVE).begin("query", {"sql": "delete from x", "marker": mark})
+        with way.stopped_up():
+            decided_at.approve(held.approval_id)
+            assert not held.answer().is_error, "the sweep found the decision"
+
+        # What was kept comes before the hints of another call on the same way.
+        after = marker()
+        late = slow.caller(DAVE).begin("query", {"sql": "delete from x", "marker": after})
+        decided_at.approve(late.approval_id)
+        assert not late.answer().is_error
+        assert (slow.upstream.markers[mark], slow.upstream.markers[after]) == (1, 1)
 
 
 def test_doubled_foreign_and_broken_hints_do_no_harm(pair: tuple[World, World]) -> None:
