@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from django.db.models import QuerySet
 
     from approvals.config.schema import Config
+    from approvals.models import ApprovalRequest
     from approvals.policy import Policy
     from approvals.verdicts import Caller
 
@@ -35,6 +36,20 @@ def person_behind(caller: Caller) -> str:
     if caller.person or not caller.starter:
         return caller.person or ""
     return caller.starter if AccountLink.objects.filter(STANDING, account=caller.starter).exists() else ""
+
+
+def name_behind(request: ApprovalRequest, config: Config) -> str:
+    """Return who is behind a request, as people know them; empty where that is the caller, or nobody is known.
+
+    It is the name of whoever signs in here with that account or one linked to it, with the account's subject; the
+    subject alone for somebody who never did.
+    """
+    account = request.requester_person
+    if not account or account == f"{request.requester_iss}|{request.requester_sub}":
+        return ""
+    subject = account.partition("|")[2]
+    person = people_with(linked({account}, config)).order_by("created_at").first()
+    return f"{person} ({subject})" if person is not None and str(person) != subject else subject
 
 
 def tied(caller: Caller, policy: Policy) -> Caller:

@@ -95,10 +95,10 @@ class Start(OIDCAuthenticationRequestView):  # type: ignore[misc] # the library 
         self.callback = _callback_address(request, issuer)
         try:
             self.OIDC_OP_AUTH_ENDPOINT = self.place.endpoint("authorization_endpoint")
+            return cast("HttpResponse", super().get(request))
         except SignInFailed as error:
             log.warning("sign-in with %s: %s", issuer, error)
             return failed(request, 503)
-        return cast("HttpResponse", super().get(request))
 
     def get_extra_params(self, request: HttpRequest) -> dict[str, str]:
         """Return what replaces the library's own parameters, and what asks for a fresh sign-in with all factors."""

@@ -7,6 +7,7 @@ organisation (`enterprise`) users have W ids, payloads name no team, and the tok
 from __future__ import annotations
 
 import json
+import math
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -19,10 +20,21 @@ from urllib.parse import parse_qs
 from tests.slack_limits import Refused, check_message, check_view
 
 GUARD = 20.0
+# Slack takes about one message a second in a channel, and puts up with short bursts; how short it does not say.
+BURST = 5
+PER_SECOND = 1.0
 TRIGGER_LIVES = 3.0
 BOT_TOKEN = "xoxb-fake-bot-token"
 APP_TOKEN = "xapp-fake-app-token"
 SIGNING_SECRET = "8f742231b10e8888abcd99yyyzzz85a5"
+
+
+class TooFast(Refused):
+    """More messages than a channel takes; whole seconds to wait, as Slack says them."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__("ratelimited")
+        self.after = math.ceil(seconds)
 
 
 @dataclass
@@ -32,6 +44,17 @@ class Channel:
     id: str
     member: bool = True
     archived: bool = False
+    owed: float = 0.0
+    """When everything that was posted will have been paid for, by the monotonic clock."""
+
+    def must_wait(self) -> float:
+        """Take one more message, or return how many seconds to wait before the next one."""
+        now = time.monotonic()
+        ahead = max(self.owed, now) - now
+        if ahead > (BURST - 1) / PER_SECOND:
+            return ahead - (BURST - 1) / PER_SECOND
+        self.owed = now + ahead + 1 / PER_SECOND
+        return 0.0
 
 
 @dataclass
@@ -74,6 +97,8 @@ class FakeSlack:
     response_urls: dict[str, tuple[str, int]] = field(default_factory=dict)
     sockets: str = ""
     """Where Socket Mode clients connect, while somebody plays Slack's end of it."""
+    limited: int = 0
+    """How many messages were turned away for coming too fast."""
     tokens: set[str] = field(default_factory=lambda: {BOT_TOKEN})
     port: int = 0
     changed: threading.Condition = field(default_factory=threading.Condition)
@@ -155,7 +180,11 @@ class FakeSlack:
             try:
                 return {"ok": True, **_METHODS[method](self, given)}
             except Refused as refused:
-                return {"ok": False, "error": refused.code, "response_metadata": {"messages": [str(refused)]}}
+                answer = {"ok": False, "error": refused.code, "response_metadata": {"messages": [str(refused)]}}
+                if isinstance(refused, TooFast):
+                    self.limited += 1
+                    answer["retry_after"] = refused.after
+                return answer
 
     def respond(self, key: str, given: dict[str, Any]) -> int:
         """Take what came to a response_url; each takes five. Return the HTTP status."""
@@ -190,6 +219,8 @@ def _post(slack: FakeSlack, given: dict[str, Any]) -> dict[str, Any]:
     check_message(given.get("text", ""), given.get("blocks", []))
     if given.get("thread_ts"):
         slack.find(channel.id, given["thread_ts"])
+    if seconds := channel.must_wait():
+        raise TooFast(seconds)
     made = Posted(channel.id, slack.next_ts(), given["text"], given.get("blocks", []), given.get("thread_ts", ""))
     made.broadcast = bool(given.get("reply_broadcast"))
     slack.messages.append(made)

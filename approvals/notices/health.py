@@ -106,7 +106,7 @@ def routes_of(config: Config) -> dict[tuple[str, str], tuple[str, ...]]:
     for whose, routes in (("fallback", config.channels.fallback), ("alerts", config.channels.alerts)):
         for route in routes:
             found.setdefault((route.channel, route.target), []).append(whose)
-    return {route: tuple(whose) for route, whose in found.items()}
+    return {route: tuple(dict.fromkeys(whose)) for route, whose in found.items()}
 
 
 def _alarms(approval: Approval | None) -> Sequence[Route]:

@@ -62,6 +62,7 @@ class Notice:
     rule: str = ""
     reason: str = ""
     requester: dict[str, str] | None = None
+    behind: str = ""  # who started the job that asks, by name where that is known
     arguments: bytes = b"{}"
     needs: str = ""
     votes: tuple[str, ...] = ()
@@ -110,6 +111,7 @@ class Notice:
             return []
         found = [
             ("Asked by", self.asker),
+            ("On behalf of", line(self.behind)),
             ("Rule", self.rule),
             ("Votes", "; ".join(line(vote) for vote in self.votes[-VOTES:])),
         ]
@@ -140,9 +142,19 @@ def _plain(found: Iterable[Piece]) -> str:
 
 
 def notice_of(
-    message: str, event: str, at: datetime, request: ApprovalRequest, outlet: Outlet, *, public_url: str
+    message: str,
+    event: str,
+    at: datetime,
+    request: ApprovalRequest,
+    outlet: Outlet,
+    *,
+    public_url: str,
+    behind: str = "",
 ) -> Notice:
-    """Return the notice of an event of a request as it stands now, masked by the outlet of its connection."""
+    """Return the notice of an event of a request as it stands now, masked by the outlet of its connection.
+
+    `behind` is `ties.name_behind`.
+    """
     mask = outlet.text
     votes = [
         f"{mask(vote.who)}: {vote.decision}" + (f", “{mask(vote.comment)}”" if vote.comment else "")
@@ -167,6 +179,7 @@ def notice_of(
             "display": mask(request.requester_display),
             "person": mask(request.requester_person),
         },
+        behind=mask(behind),
         arguments=_masked(request.arguments, outlet),
         needs=_needs(request.terms["require"]),
         votes=tuple(votes),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from django.conf import settings
@@ -13,9 +14,10 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_POST
 
+from approvals.database import database_now
 from approvals.models import OutboundMessage
 from approvals.notices import resending
-from approvals.notices.health import NO_LINKS, health_of, routes_of
+from approvals.notices.health import NO_LINKS, Health, health_of, routes_of
 from approvals.notices.models import Attempt
 from approvals.pages.requests import viewer
 from approvals.policy import Policy
@@ -28,6 +30,8 @@ PAGE: Final = 30
 READERS: Final = frozenset({"admin", "operator", "auditor"})
 ACTORS: Final = frozenset({"admin", "operator"})
 SHOWS: Final = {"": "All", "queued": "Waiting", "dead": "Given up"}
+# For so long the page looks by itself what became of a test.
+FOLLOWED: Final = timedelta(minutes=5)
 _NOT_RECORDED: Final = "The record cannot be written now, so nothing was sent. Please try again."
 
 
@@ -48,17 +52,37 @@ def routes(request: HttpRequest) -> HttpResponse:
         raise Http404
     rows = OutboundMessage.objects.filter(status=show) if show else OutboundMessage.objects.all()
     page = _page(rows, request.GET.get("before", ""))
+    health, sent = health_of(policy.config), with_attempts(page[:PAGE])
+    working = _on_its_way(page[:PAGE], database_now())
     context: dict[str, Any] = {
-        "routes": health_of(policy.config),
+        "routes": health,
         "no_links": "" if settings.PUBLIC_URL else f"The {NO_LINKS}.",
         "silent": silent_rules(policy),
         "may_act": bool(roles_of(caller, policy) & ACTORS),
         "show": show,
         "shows": SHOWS,
-        "sent": with_attempts(page[:PAGE]),
+        "sent": sent,
+        "state": f"{working} {_state(sent, health)}",
+        "working": working,
         "before": page[PAGE - 1].pk if len(page) > PAGE else "",
     }
     return render(request, "notices/routes.html", context)
+
+
+def _state(rows: list[tuple[OutboundMessage, list[Attempt], bool]], routes: list[Health]) -> str:
+    """Return what changes exactly when the page must show something else."""
+    told = (f"{row.pk}:{row.status}:{len(attempts)}:{'pressed' in row.ref}" for row, attempts, _ in rows)
+    return " ".join([*(f"{route.standing}:{route.queued}" for route in routes), *told])
+
+
+def _on_its_way(rows: list[OutboundMessage], now: datetime) -> bool:
+    """Say whether a test was sent off just now and has not come all the way, in Slack by somebody's click."""
+    tests = (row for row in rows if row.event == "test" and now - row.created_at < FOLLOWED)
+    return any(
+        row.status == OutboundMessage.Status.QUEUED
+        or (row.channel == "slack" and row.status == OutboundMessage.Status.SENT and "pressed" not in row.ref)
+        for row in tests
+    )
 
 
 def silent_rules(policy: Policy) -> list[str]:
@@ -94,7 +118,7 @@ def test(request: HttpRequest) -> HttpResponse:
     except RecordUnavailable:
         messages.warning(request, _NOT_RECORDED)
     else:
-        messages.success(request, "A test is on its way. Look again in some seconds; its line says what came of it.")
+        messages.success(request, "A test is on its way. Its line below says what comes of it.")
     return redirect("routes")
 
 

@@ -11,6 +11,7 @@ from approvals.notices import mail, policy_notice, post, teams, webhooks
 from approvals.notices.notice import QUIET, Notice, notice_of
 from approvals.outbox import Dead, Retry, Skip
 from approvals.secrets import SecretUnavailable
+from approvals.ties import name_behind
 
 if TYPE_CHECKING:
     from approvals.config.channels import Channels
@@ -73,8 +74,10 @@ def _notice(message: OutboundMessage, runtime: Runtime) -> Notice:
     if not message.approval:
         return Notice(id=message.pk, event="test", at=message.created_at, url=f"{runtime.public_url}/routes/")
     request = ApprovalRequest.objects.prefetch_related("votes").get(pk=message.approval)
-    outlet = runtime.policies.reload().notices
-    return notice_of(message.pk, message.event, message.created_at, request, outlet, public_url=runtime.public_url)
+    snapshot = runtime.policies.reload()
+    behind = name_behind(request, snapshot.policy.config)
+    at, url = message.created_at, runtime.public_url
+    return notice_of(message.pk, message.event, at, request, snapshot.notices, public_url=url, behind=behind)
 
 
 def _skipped(notice: Notice) -> Skip | None:

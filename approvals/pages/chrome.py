@@ -1,6 +1,6 @@
 """What every page shows around its content.
 
-Who is signed in, which roles they have, what time the server has.
+Who is signed in, which roles they have, what time the server has, and whether the proof of the record needs a look.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from django.conf import settings
 from django.http import HttpRequest
 
 from approvals.models import Person
+from approvals.proof_alarms import READERS, proof_alarms
 from approvals.runtime import runtime
 from approvals.standing import caller_of, roles_of
 
@@ -22,5 +23,6 @@ def chrome(request: HttpRequest) -> dict[str, Any]:
     context: dict[str, Any] = {"server_now": int(time.time() * 1000), "demo": settings.DEMO, "roles": None}
     if isinstance(user, Person):
         policy = runtime().policies.current.policy
-        context["roles"] = roles_of(caller_of(user, policy), policy)
+        context["roles"] = roles = roles_of(caller_of(user, policy), policy)
+        context["proof_alarms"] = proof_alarms() if roles & READERS else []
     return context

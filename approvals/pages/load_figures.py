@@ -37,10 +37,10 @@ class Said:
 
 @dataclass(frozen=True, slots=True)
 class GroupLoad:
-    """What one group had and has to decide. Durations in seconds; None where nobody decided."""
+    """What one group had and has to decide. Durations in seconds; None where nobody decided, or is not told."""
 
     name: str
-    people: int
+    people: int | None
     waiting: tuple[int, int, int]
     """Up to five minutes old, up to thirty, older."""
     asked: int
@@ -85,7 +85,7 @@ def by_group(asked: Sequence[Asked], said: Sequence[Said], people: Mapping[str, 
     loads = [
         _load(
             name,
-            people.get(name, 0),
+            people.get(name),
             [one for one in asked if name in one.groups],
             [vote for vote in said if name in vote.groups],
             now,
@@ -95,7 +95,7 @@ def by_group(asked: Sequence[Asked], said: Sequence[Said], people: Mapping[str, 
     return sorted(loads, key=lambda load: (-load.asked, load.name))
 
 
-def _load(name: str, people: int, asked: Sequence[Asked], said: Sequence[Said], now: datetime) -> GroupLoad:
+def _load(name: str, people: int | None, asked: Sequence[Asked], said: Sequence[Said], now: datetime) -> GroupLoad:
     ages = [(now - one.at).total_seconds() for one in asked if one.outcome is None]
     taken = sorted((one.decided_at - one.at).total_seconds() for one in asked if one.decided_at)
     approvals = [vote for vote in said if vote.is_approval]

@@ -31,6 +31,7 @@ from approvals.second_factor import SignIn
 from approvals.selectors import unproven_factor, visible_to
 from approvals.standing import roles_of
 from approvals.states import Status
+from approvals.ties import name_behind
 from masking import documents
 from sessions import selectors
 from sessions.calls import RecordedCall, recorded_call
@@ -185,12 +186,10 @@ class Sheet(Card):
     def run(self) -> list[tuple[str, str]]:
         return sorted(self.request.requester_run.items())
 
-    @property
+    @cached_property
     def person(self) -> str:
-        """The subject of the person behind the caller, as far as it is somebody else."""
-        person = self.request.requester_person
-        own = f"{self.request.requester_iss}|{self.request.requester_sub}"
-        return person.partition("|")[2] if person and person != own else ""
+        """Who is behind the caller, as far as it is somebody else."""
+        return name_behind(self.request, self.policy.config)
 
     @property
     def may_revoke(self) -> bool:

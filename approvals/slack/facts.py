@@ -13,6 +13,7 @@ from approvals.rules.remembering import offers
 from approvals.seen import view_digest
 from approvals.slack.card import Facts, Said
 from approvals.states import Status
+from approvals.ties import name_behind
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -42,8 +43,6 @@ def facts_of(request: ApprovalRequest, snapshot: Snapshot, now: datetime) -> Fac
     _, label, meaning = (ACCESS_STANDINGS if request.is_access else STANDINGS)[status]
     in_emergency = request.source == BROKEN
     arguments, hides_more = _arguments(request.arguments, outlet, snapshot.outlet(request.connection))
-    own = f"{request.requester_iss}|{request.requester_sub}"
-    behind = request.requester_person
     return Facts(
         approval=request.pk,
         version=request.version,
@@ -57,7 +56,7 @@ def facts_of(request: ApprovalRequest, snapshot: Snapshot, now: datetime) -> Fac
         connection=request.connection,
         asker=outlet.text(request.requester_display or request.requester_sub),
         kind=KINDS.get(request.requester_kind, request.requester_kind),
-        person=outlet.text(behind.partition("|")[2]) if behind and behind != own else "",
+        person=outlet.text(name_behind(request, snapshot.policy.config)),
         run=tuple((name, outlet.text(value)) for name, value in sorted(request.requester_run.items())),
         reason=outlet.text(request.reason),
         rule=request.rule,

@@ -16,6 +16,7 @@ from sessions.calls import HELD
 from sessions.events import ENDS, INTENT
 from sessions.evidence.gwverify.populations import CALL_KINDS, population_of
 from sessions.models import Entry, OpenCall, RecordedCall
+from sessions.progress import waits_since
 
 # The sequencer works every second; so much later something is wrong.
 LATE: Final = timedelta(seconds=60)
@@ -50,6 +51,27 @@ class Proof:
         elif self.anchored > self.signed:
             found.append(f"the database holds less than its anchor: {self.signed} of {self.anchored} entries")
         return found
+
+
+def alarms(anchor: FileAnchor, now: datetime) -> list[str]:
+    """Return one sentence for each thing about the proof that somebody must look at. Cheap: every page may ask.
+
+    What whoever signs has not done within a minute is one; what is only on its way is none.
+    """
+    connection = store.current()
+    since = waits_since(connection)
+    found = [] if since is None or now - since <= LATE else ["the log has not been extended for more than a minute"]
+    try:
+        anchored = anchor.latest_size()
+    except AnchorBroken as error:
+        return [*found, str(error)]
+    # Read after the anchor, which holds only what was committed before.
+    signed = logstore.signed_size(connection)
+    if anchored > signed:
+        found.append(f"the database holds less than its anchor: {signed} of {anchored} entries")
+    elif (oldest := _at(anchored + 1) if anchored < signed else None) is not None and now - oldest > LATE:
+        found.append(f"the anchor holds {anchored} of {signed} signed entries")
+    return found
 
 
 def proof(anchor: FileAnchor) -> Proof:

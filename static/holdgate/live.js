@@ -85,12 +85,16 @@ async function refresh() {
     if (answer.redirected) return location.reload();
     if (!answer.ok) return;
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-    for (const old of document.querySelectorAll("[data-live]")) {
+    let moved = false;
+    /* What comes along makes no page live by itself. */
+    for (const old of document.querySelectorAll("[data-live], [data-along]")) {
       const fresh = page.getElementById(old.id);
-      if (fresh && fresh.dataset.state !== old.dataset.state) exchange(old, fresh);
+      if (!fresh || fresh.dataset.state === old.dataset.state) continue;
+      exchange(old, fresh);
+      moved = true;
     }
     badge();
-    guard();
+    if (moved) guard();
     tick();
   } catch (error) {
     console.info("Holdgate: the page could not be refreshed.", error);
@@ -115,13 +119,30 @@ function badge() {
   document.title = Number(count) ? `(${count}) ${baseTitle}` : baseTitle;
 }
 
-/* A click must not land on a button that has just appeared under the finger. Denying is never delayed. */
+/* A click must not land on a button that has just appeared under the finger, or that moved there because something
+   above it changed. Denying is never delayed. */
+const guarded = new WeakMap();
+
 function guard() {
-  for (const button of document.querySelectorAll("[data-guard]:not([data-guarded])")) {
-    button.dataset.guarded = "1";
+  for (const button of document.querySelectorAll("[data-guard]")) {
+    const { timer, focused } = guarded.get(button) ?? {};
+    clearTimeout(timer);
+    const had = focused || document.activeElement === button;
     button.disabled = true;
-    setTimeout(() => (button.disabled = false), APPROVE_GUARD_MS);
+    guarded.set(button, { focused: had, timer: setTimeout(release, APPROVE_GUARD_MS, button, had) });
   }
+}
+
+function release(button, focused) {
+  guarded.delete(button);
+  button.disabled = false;
+  if (focused && document.activeElement === document.body) button.focus({ preventScroll: true });
+}
+
+function sayOffline(isOffline) {
+  if (offline.hidden !== isOffline) return;
+  offline.hidden = !isOffline;
+  guard(); // the page moves by a line
 }
 
 /* Hints */
@@ -135,14 +156,14 @@ function connect() {
   const socket = new WebSocket(`${scheme}//${location.host}/ws/inbox/${only}`);
   socket.onopen = () => {
     wait = 1_000;
-    offline.hidden = true;
+    sayOffline(false);
     document.documentElement.dataset.socket = "open";
     soon(); // whatever happened while nobody listened
   };
   socket.onmessage = soon; // it says that something changed, not what
   socket.onclose = () => {
     document.documentElement.dataset.socket = "closed";
-    offline.hidden = wait < 4_000;
+    sayOffline(wait >= 4_000);
     setTimeout(connect, wait);
     wait = Math.min(wait * 2, 30_000);
   };

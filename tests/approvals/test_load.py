@@ -40,8 +40,8 @@ def test_a_request_counts_for_every_group_that_may_decide_it() -> None:
     loads = by_group([asked(1, None, None, "dba", "security"), asked(2)], [], {"leads": 3}, NOON)
 
     assert [(load.name, load.asked, load.people) for load in loads] == [
-        ("dba", 2, 0),
-        ("security", 1, 0),
+        ("dba", 2, None),
+        ("security", 1, None),
         ("leads", 0, 3),
     ]
 

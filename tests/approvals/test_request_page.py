@@ -13,7 +13,7 @@ from approvals.models import ApprovalRequest
 from approvals.runtime import Runtime
 from approvals.seen import view_digest
 from sessions.events import Event
-from tests.held import HENRY, RULES, browser, caller, held, house, publish_policy, recorded
+from tests.held import HENRY, ISS, RULES, browser, caller, held, house, publish_policy, recorded, signed_in
 from tests.people import ALICE, BOB, DAVE, GRACE
 
 __all__ = ["house"]
@@ -106,7 +106,7 @@ def test_the_calls_right_before_in_the_same_run_are_told_without_what_they_carri
 def test_what_was_asked_for_approved_and_run_is_compared_by_its_digests(house: Runtime) -> None:
     request = held()
     code, alice = request.call_digest[:12], browser(ALICE)
-    assert f"✓ Asked for {code} – Approved not recorded – Run not recorded" in words(detail(alice, request))
+    assert f"✓ Asked for {code} – Approved not yet – Run not yet" in words(detail(alice, request))
     post(alice, request, "approve")
     facts = {"approval": request.pk, "call": "0" * 64}
     house.journal.append_now(Event(kind="call.intent", call_id=request.call_id, facts=facts))
@@ -122,6 +122,15 @@ def test_a_job_of_which_nobody_knows_who_started_it_says_who_answers_for_it() ->
     assert "On behalf of not known; platform answer for it" in words(detail(browser(ALICE), held(job)))
     started = words(detail(browser(ALICE), held(replace(job, person="https://id.example.com|dave"))))
     assert "On behalf of dave who started it" in started
+
+
+def test_who_started_a_job_is_told_by_name_once_they_signed_in_here() -> None:
+    signed_in(DAVE)
+    account = "https://ci.example.com|4711"
+    publish_policy(people=[{"name": "Dave", "accounts": [f"{ISS}|{DAVE.sub}", account]}])
+    job = caller(kind="ci", owned_by=("platform",), display="build", person=account)
+
+    assert "On behalf of Dave Doyle (4711) who started it" in words(detail(browser(ALICE), held(job)))
 
 
 def test_what_was_written_down_when_it_was_judged_is_shown_to_who_may_see_rules() -> None:

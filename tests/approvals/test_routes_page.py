@@ -11,10 +11,10 @@ from django.test import Client
 
 from approvals.models import OutboundMessage
 from approvals.notices import health, pages
-from approvals.runtime import runtime
+from approvals.runtime import Runtime, runtime
 from gatewayproj import health as readiness
 from sessions.models import Entry
-from tests.held import anonymous, browser, held, publish_policy
+from tests.held import RULES, anonymous, browser, held, publish_policy
 from tests.held import house as house
 from tests.people import ALICE, DAVE, EVE, GRACE
 from tests.receiver import Answering
@@ -128,6 +128,14 @@ def test_without_routes_the_page_says_what_to_do(house: Any) -> None:
     page = shown(browser(DAVE), "/routes/")
     assert "The policy names no routes." in page
     assert "Nothing was sent yet." in page
+
+
+def test_a_rule_that_names_a_route_twice_is_told_once(house: Runtime) -> None:
+    glass = {**RULES[0]["approval"], "break_glass": {"groups": ["security"], "notify": [{"webhook": "ops"}]}}
+    hook = {"ops": {"url": "https://ops.example.com/", "secret": "env:NOWHERE"}}
+    rule = {**RULES[0], "approval": glass, "notify": [{"webhook": "ops"}]}
+    publish_policy(rules=[rule, RULES[1]], channels={"webhooks": hook})
+    assert health.routes_of(house.policies.current.policy.config) == {("webhook", "ops"): ("rule writes-need-a-dba",)}
 
 
 def test_rules_that_tell_nobody_are_named(ways: Ways) -> None:

@@ -11,15 +11,16 @@ import pytest
 from approvals import services
 from approvals.models import Vote
 from approvals.runtime import Runtime
-from approvals.slack import interactions, modals
+from approvals.slack import interactions, modals, probe
 from approvals.slack.card import APPROVE, DENY
 from approvals.slack.models import SlackDelivery
 from approvals.slack.views import answered
 from tests.engine import refusing
-from tests.held import anonymous, publish_policy
+from tests.held import anonymous, browser, publish_policy
 from tests.held import house as house
+from tests.people import DAVE
 from tests.slack import FakeSlack
-from tests.slack_house import ALICE_THERE, PATH, asked, deliver, join_an_organisation, status, user
+from tests.slack_house import ALICE_THERE, PATH, asked, deliver, join_an_organisation, send, status, user
 from tests.slack_house import slack as slack
 from tests.slack_people import form, signed
 from tests.world import until
@@ -53,6 +54,22 @@ def test_the_button_of_one_card_does_not_decide_another_request(house: Runtime, 
     alice.send(payload)
     assert alice.heard()[-1] == interactions.NOT_OURS
     assert (status(first), status(second)) == ("pending", "pending")
+
+
+def test_a_test_goes_round_and_its_page_follows_it(house: Runtime, slack: FakeSlack) -> None:
+    dave = browser(DAVE)
+    dave.post("/routes/test/", {"channel": "slack", "target": "#db-approvals"})
+    assert "data-working" in dave.get("/routes/").content.decode()
+    send(house)
+    page = dave.get("/routes/").content.decode()
+    assert "Press its button there" in page
+    assert "data-working" in page
+
+    user(slack).click(slack.cards()[-1], probe.CLICK)
+
+    page = dave.get("/routes/").content.decode()
+    assert "the click arrived: You are Alice Ames to the gateway." in page
+    assert "data-working" not in page
 
 
 def test_a_delivery_that_comes_again_does_nothing(house: Runtime, slack: FakeSlack) -> None:

@@ -12,17 +12,19 @@ from django.db.models import F
 from approvals import outbox, services
 from approvals.checks import slack_is_slack
 from approvals.models import ApprovalRequest, OutboundMessage
+from approvals.notices import sending
 from approvals.notices.models import RouteState
 from approvals.runtime import Runtime
 from approvals.slack.card import APPROVE, DENY, OPEN
 from approvals.standing import caller_of
-from tests.held import held, publish_policy, signed_in
+from tests.held import ISS, caller, held, publish_policy, signed_in
 from tests.held import house as house
-from tests.people import ALICE, CONNECTION
-from tests.slack import BOT_TOKEN, FakeSlack
+from tests.people import ALICE, CONNECTION, DAVE
+from tests.slack import BOT_TOKEN, BURST, FakeSlack
 from tests.slack_house import CHANNELS, join_an_organisation, people, rules, send
 from tests.slack_house import slack as slack
 from tests.slack_limits import texts
+from tests.world import until
 
 
 def make_due() -> None:
@@ -48,6 +50,18 @@ def test_a_held_call_appears_in_the_channel_of_its_rule(house: Runtime, slack: F
     assert set(card.buttons) == {APPROVE, DENY, OPEN}
     assert card.buttons[OPEN]["url"].endswith(f"/approvals/{request.pk}/")
     assert "ticket 42" in shown(slack)
+
+
+def test_a_card_and_a_mail_say_by_name_who_started_a_job(house: Runtime, slack: FakeSlack) -> None:
+    signed_in(DAVE)
+    account = "https://ci.example.com|4711"
+    known = [*people(), {"name": "Dave", "accounts": [f"{ISS}|{DAVE.sub}", account]}]
+    publish_policy(channels=CHANNELS, rules=rules(), people=known)
+    request = held(caller(kind="ci", owned_by=("platform",), display="build", person=account))
+    send(house)
+    assert "On behalf of Dave Doyle (4711)" in shown(slack)
+    message = OutboundMessage.objects.get(approval=request.pk)
+    assert ("On behalf of", "Dave Doyle (4711)") in sending._notice(message, house).facts
 
 
 def test_the_card_is_edited_with_who_decided_and_its_thread_tells_it(house: Runtime, slack: FakeSlack) -> None:
@@ -160,6 +174,31 @@ def test_the_pause_is_the_one_that_slack_asks_for(house: Runtime, slack: FakeSla
     (message,) = send(house)
     assert "90 s" in message.error
     assert (message.next_attempt_at - message.created_at).total_seconds() > 89
+
+
+def test_one_process_never_posts_faster_than_a_channel_takes(house: Runtime, slack: FakeSlack) -> None:
+    for _ in range(BURST + 2):
+        held()
+    assert {message.status for message in send(house)} == {"sent"}
+    assert (len(slack.cards()), slack.limited) == (BURST + 2, 0)
+
+
+def test_what_came_too_fast_from_several_processes_is_sent_later_and_once(
+    house: Runtime, slack: FakeSlack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("approvals.slack.sending.SPACING", 0.0)  # each of many processes has turns of its own
+    for _ in range(BURST + 3):
+        held()
+    assert [message.status for message in send(house)].count("sent") == BURST
+    assert slack.limited > 0
+
+    def all_sent() -> bool:
+        make_due()
+        return {message.status for message in send(house)} == {"sent"}
+
+    until(all_sent, "all cards")
+    assert len(slack.cards()) == len({card.ts for card in slack.cards()}) == BURST + 3
+    assert len({card.buttons[APPROVE]["value"] for card in slack.cards()}) == BURST + 3
 
 
 def test_no_slack_at_all_is_a_passing_fault(house: Runtime, slack: FakeSlack, settings: Any) -> None:

@@ -69,6 +69,26 @@ def test_without_the_live_connection_the_page_says_so_and_looks_for_news_itself(
     expect(desktop.locator("#offline")).to_be_hidden(timeout=POLLED)
 
 
+def test_approve_waits_also_when_a_line_above_it_comes_or_goes(desktop: Page, gateway: str) -> None:
+    request = held()
+    desktop.route_web_socket("**/ws/inbox/**", lambda socket: socket.close())
+    sign_in(desktop, gateway, ALICE)
+    desktop.goto(f"{gateway}/approvals/{request.pk}/")
+    approve = desktop.locator("#approve")
+    expect(approve).to_be_enabled()
+    approve.focus()
+    desktop.evaluate(
+        """() => new MutationObserver(() => (window.found ??= document.getElementById("approve").disabled))
+            .observe(document.getElementById("offline"), { attributeFilter: ["hidden"] })"""
+    )
+
+    expect(desktop.locator("#offline")).to_be_visible(timeout=POLLED)
+
+    assert desktop.evaluate("window.found") is True
+    expect(approve).to_be_enabled()
+    expect(approve).to_be_focused()
+
+
 def test_what_is_shown_changes_together_with_what_the_form_says(desktop: Page, gateway: str, house: Runtime) -> None:
     request = held()
     sign_in(desktop, gateway, ALICE)
