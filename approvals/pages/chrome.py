@@ -12,7 +12,7 @@ from django.conf import settings
 from django.http import HttpRequest
 
 from approvals.models import Person
-from approvals.proof_alarms import READERS, proof_alarms
+from approvals.pages.proof_alarms import READERS, proof_alarms
 from approvals.runtime import runtime
 from approvals.standing import caller_of, roles_of
 

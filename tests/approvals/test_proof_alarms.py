@@ -94,8 +94,8 @@ def test_an_anchor_beside_the_file_that_fails_is_told_with_its_name(
     settings.ANCHORS = [f"git://{tmp_path}/anchors"]
     (name,) = installation.place_names()
     sign()
-    AnchorState.objects.create(name=name, error=f"{name}: nobody answers", tried_at=later())
-    assert f"the anchor {name}: nobody answers" in page(GRACE)
+    AnchorState.objects.create(name=name, error=f"{name}: <nobody> answers", tried_at=later())
+    assert f"the anchor {name}: &lt;nobody&gt; answers." in page(GRACE)
 
 
 def test_it_is_looked_up_twice_a_minute_at_most(anchor: FileAnchor, monkeypatch: pytest.MonkeyPatch) -> None:
