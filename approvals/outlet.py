@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("holdgate.masking")
 
+_RESULT = b"structuredContent"
 _SECRETS_ALONE = Engine((), hash_key=bytes(16)).masker("", None)  # no rule, so no pseudonym
 
 
@@ -69,13 +70,20 @@ class Outlet:
         strict = self._view(self.strict_view, message, schema)
         return Seen(masked.body, Payload(strict.body), masked.hits, exposed=_more(strict.hits, masked.hits))
 
-    def stream(self, notes: Sequence[Note], before: Mapping[Channel, str]) -> list[Seen]:
-        """Return notes of a stream in both views; `before` is how those before them ended, see `masking.seams`."""
+    def stream(
+        self, notes: Sequence[Note], before: Mapping[Channel, str], *, schema: OutputSchema | None = None
+    ) -> list[Seen]:
+        """Return notes of a stream in both views; `before` is how those before them ended, see `masking.seams`.
+
+        A note that tells of a finished task carries its result, which goes on to satisfy the `schema` of its tool.
+        """
+        if schema is not None and not any(_RESULT in note.body for note in notes):
+            schema = None
         with _closed():
-            shown = self.caller_view.stream(notes, before, literals=self.literals)
+            shown = self._notes(self.caller_view, notes, before, schema)
             if self.caller_view is self.strict_view:
                 return [Seen(one.body, Payload(one.body), one.hits) for one in shown]
-            strict = self.strict_view.stream(notes, before, literals=self.literals)
+            strict = self._notes(self.strict_view, notes, before, schema)
         return [
             Seen(one.body, Payload(kept.body), one.hits, exposed=_more(kept.hits, one.hits))
             for one, kept in zip(shown, strict, strict=True)
@@ -121,6 +129,17 @@ class Outlet:
         """Return arguments as an approver sees them: only validated spans hidden, with their length shown."""
         with _closed():
             return self.strict_view.for_approver(value, literals=self.literals)
+
+    def _notes(
+        self, view: Masker, notes: Sequence[Note], before: Mapping[Channel, str], schema: OutputSchema | None
+    ) -> list[Masked]:
+        if schema is None:
+            return view.stream(notes, before, literals=self.literals)
+        masked = view.stream(notes, before, literals=self.literals, required=schema.required)
+        return [
+            replace(one, body=schema.fit(note.body, one.body, view)) if one.changed else one
+            for note, one in zip(notes, masked, strict=True)
+        ]
 
     def _view(self, view: Masker, message: bytes, schema: OutputSchema | None) -> Masked:
         with _closed():

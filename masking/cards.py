@@ -101,8 +101,12 @@ def _is_identifier(text: bytes, start: int, end: int) -> bool:
 def find_cards(text: bytes) -> Iterator[Span]:
     """Yield the spans of card numbers in plain UTF-8 text."""
     size = len(text)
+    known: dict[bytes, Sequence[Span]] = {}  # rows of one customer have one card
     for offset, behind in _RUN.spans(text):
-        for first, last in _windows(text[offset:behind]):
+        run = text[offset:behind]
+        if (windows := known.get(run)) is None:
+            windows = known[run] = _windows(run)
+        for first, last in windows:
             start, end = offset + first, offset + last
             if (start and text[start - 1] in _GOES_ON) or (end < size and text[end] in _GOES_ON):
                 fraction = text[start:end].isdigit() and _is_fraction(text, start, end)

@@ -15,7 +15,7 @@ import re2
 from masking import addresses, birthdates, dsn, entropy, identities
 from masking.cards import find_cards, may_hold_card
 from masking.checksums import IBAN_COUNTRIES, is_card
-from masking.folding import plain, same_name
+from masking.folding import plain_bytes, same_name
 from masking.patterns import Pattern, Span
 from masking.personal import (
     PHONE_NAME,
@@ -43,6 +43,7 @@ from masking.secrets import (
     is_password,
 )
 
+_NUMBERS: Final = (int, float)
 LONGEST_KEPT_NAME: Final = 64  # names come from outside
 _MEMORY: Final = 32 << 20  # bytes for the automaton of a set; the default of 8 MiB is too little
 
@@ -229,10 +230,10 @@ def _knowing(name: str) -> tuple[str, ...]:
 
 def hides_value(detector: str, value: object) -> bool:
     """Say whether a detector that knows a key's name hides this value: never a switch or an object."""
-    if isinstance(value, bool) or not isinstance(value, str | int | float):
+    if not isinstance(value, str) and (isinstance(value, bool) or not isinstance(value, _NUMBERS)):
         return False
-    fits = BY_NAME[detector].fits if detector in BY_NAME else None
-    return fits is None or fits(plain(str(value)).encode("utf-8", "replace"))
+    known = BY_NAME.get(detector)
+    return known is None or known.fits is None or known.fits(plain_bytes(str(value)))
 
 
 def is_card_number(number: int) -> bool:
@@ -248,7 +249,7 @@ def detect(value: Any, names: Iterable[str]) -> frozenset[str]:
     wanted = [BY_NAME[name] for name in names]
     found: set[str] = set()
     for text in _texts(value, found):
-        view = plain(text).encode("utf-8", "replace")
+        view = plain_bytes(text)
         found.update(detector.name for detector in wanted if detector.finds(view))
     return frozenset(found).intersection(names)
 

@@ -39,6 +39,4 @@ def embedded(text: str) -> Iterator[Span]:
 def may_be_json(text: str) -> bool:
     """Say whether a text begins like an object, an array or a string."""
     first = text[:1]
-    if first.isspace():
-        first = text.lstrip()[:1]
-    return first in _OPENING
+    return first in _OPENING or (first.isspace() and text.lstrip()[:1] in _OPENING)

@@ -74,11 +74,16 @@ class Masker:
         return _together(masked, split) if split else masked
 
     def stream(
-        self, notes: Sequence[Note], before: Mapping[Channel, str], *, literals: Literals | tuple[str, ...] = ()
+        self,
+        notes: Sequence[Note],
+        before: Mapping[Channel, str],
+        *,
+        literals: Literals | tuple[str, ...] = (),
+        required: frozenset[str] = frozenset(),
     ) -> list[Masked]:
         """Mask notes of a stream that follow each other, also what is split over them; `before` as in `Seams.across`.
 
-        Raises MaskingFailed.
+        `literals` and `required` as for `json`. Raises MaskingFailed.
         """
         forms = forms_of(literals)
         try:
@@ -86,7 +91,7 @@ class Masker:
         except (Unreadable, ValueError, RecursionError) as error:
             raise MaskingFailed("it cannot be masked") from error
         documents = [note for note, _ in parts]
-        found = self._masked(documents, self._suspects(documents, forms), forms, frozenset())
+        found = self._masked(documents, self._suspects(documents, forms), forms, required)
         return [_together(masked, split) if split else masked for masked, (_, split) in zip(found, parts, strict=True)]
 
     def _masked(

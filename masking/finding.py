@@ -22,7 +22,7 @@ from masking.rules import Replace
 CREDENTIAL: Final = "credential"
 _THE_CREDENTIAL: Final = Hidden(CREDENTIAL, "label")
 _MOST_CODINGS: Final = 8
-_BETWEEN: Final = "\n\x01\n"
+BETWEEN: Final = "\n\x01\n"
 
 
 class Group(NamedTuple):
@@ -51,11 +51,11 @@ class Joined:
 
     def __init__(self, texts: Sequence[str]) -> None:
         self.texts = texts
-        self.text = _BETWEEN.join(texts)
+        self.text = BETWEEN.join(texts)
         view, self._offsets = plain_with_offsets(self.text)
         self.view = view.encode("utf-8", "surrogatepass")
-        self._same = len(self.view) == len(self.text) and self._offsets is None and view.isascii()
-        self.starts = list(accumulate((len(text) + len(_BETWEEN) for text in texts), initial=0))
+        self._same = self._offsets is None and len(self.view) == len(self.text)
+        self.starts = list(accumulate([len(text) + len(BETWEEN) for text in texts], initial=0))
         self._plain_starts: list[int] | None = self.starts if self._same else None
 
     def parted(self) -> "Joined | None":
@@ -66,7 +66,7 @@ class Joined:
     def plain_starts(self) -> list[int]:
         """Where each text begins in the view, in bytes, and where one more would."""
         if self._plain_starts is None:
-            sizes = (len(plain(text).encode("utf-8", "surrogatepass")) + len(_BETWEEN) for text in self.texts)
+            sizes = (len(plain(text).encode("utf-8", "surrogatepass")) + len(BETWEEN) for text in self.texts)
             self._plain_starts = list(accumulate(sizes, initial=0))
         return self._plain_starts
 
@@ -232,7 +232,7 @@ def _one_by_one(detector: Detector, joined: Joined, touched: Sequence[int]) -> I
     starts = joined.plain_starts
     for index in touched:
         start = starts[index]
-        for first, last in detector.find(joined.view[start : starts[index + 1] - len(_BETWEEN)]):
+        for first, last in detector.find(joined.view[start : starts[index + 1] - len(BETWEEN)]):
             yield start + first, start + last
 
 

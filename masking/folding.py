@@ -94,6 +94,13 @@ def plain(text: str) -> str:
     return text if _is_plain(text) else text.translate(_PLAIN_TABLE)
 
 
+def plain_bytes(text: str) -> bytes:
+    """Return the plain view of a text in UTF-8; a lone surrogate is `?`."""
+    if text.isascii() and len((encoded := text.encode("ascii")).translate(None, _CONTROL_BYTES)) == len(encoded):
+        return encoded
+    return text.translate(_PLAIN_TABLE).encode("utf-8", "replace")
+
+
 def parted(text: str) -> str:
     """Return the view in which what is invisible parts words, one character for one: `x\x00key` ends in a key too."""
     return text.translate(_PARTED_TABLE)

@@ -3,7 +3,7 @@
 import base64
 import json
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Final, NamedTuple
 from urllib.parse import quote, quote_plus
 
 import re2
@@ -14,6 +14,15 @@ from masking.patterns import Pattern
 _ENCODED_FROM = 8
 _NESTED = 3
 _MEMORY = 64 << 20  # bytes for the automaton: it is one for all secrets of a process
+
+# What most messages are made of beside their data: none of it is searched for anything but secrets.
+WORDS: Final = (
+    *("jsonrpc", "2.0", "method", "params", "result", "error", "id", "_meta", "code", "message", "data", "uri", "name"),
+    *("content", "contents", "type", "text", "isError", "structuredContent", "mimeType", "resultType", "complete"),
+    *("notifications/message", "level", "debug", "info", "notice", "warning", "logger"),
+    *("notifications/progress", "progressToken", "progress", "total"),
+)
+_WORDS: Final = "\n".join(WORDS).encode()
 
 
 class Literals(NamedTuple):
@@ -36,8 +45,9 @@ class Forms:
     def __init__(self, texts: set[str], shared: "Forms | None" = None) -> None:
         both = texts if shared is None else texts.union(shared.texts)
         self.texts: tuple[str, ...] = tuple(sorted(both, key=lambda text: (-len(text), text)))
-        self._own = () if shared is None else tuple(_encoded(text) for text in texts)
+        self._own = () if shared is None else tuple(encoded(text) for text in texts)
         self._pattern: Pattern | None = _pattern_of(self.texts) if shared is None else shared._pattern
+        self.in_words = bool(texts or shared) and self.occur_in(_WORDS)  # one of the words holds a secret
 
     def __bool__(self) -> bool:
         return bool(self.texts)
@@ -62,7 +72,8 @@ class Forms:
         return found
 
 
-def _encoded(text: str) -> bytes:
+def encoded(text: str) -> bytes:
+    """Return a text as `Forms.occur_in` takes it."""
     return text.encode("utf-8", "surrogatepass")
 
 
@@ -72,7 +83,7 @@ def _pattern_of(texts: tuple[str, ...]) -> Pattern | None:
     options = re2.Options()
     options.encoding = re2.Options.Encoding.LATIN1  # bytes as they are, whatever the secret is made of
     options.max_mem = _MEMORY
-    return Pattern(b"|".join(re2.escape(_encoded(text)) for text in texts), options)
+    return Pattern(b"|".join(re2.escape(encoded(text)) for text in texts), options)
 
 
 @lru_cache(maxsize=512)

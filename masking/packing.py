@@ -22,6 +22,7 @@ PACKED: Final = rf"[A-Z]{_WORD}{{7}}|{_WORD}{{7}}[A-Z]"
 _RUN: Final = Pattern(
     rf"{_WORD}{{60,}}(?:{_LINE_END}{_WORD}{{60,}})*(?:{_LINE_END}{_WORD}+)?={{0,2}}|{_WORD}{{14,}}={{0,2}}"
 )
+_BEGINS: Final = Pattern(rf"{_WORD}{{14}}")  # every run begins so; its end is then found without the way back
 _ESCAPED_END: Final = re.compile(rb"\\+[rn]")
 _SIGNS: Final = re.compile(rb"[/+_\-]")
 _MOST_SIGNS: Final = 8
@@ -52,7 +53,7 @@ class Packed(NamedTuple):
 
 def packed_in(text: bytes) -> Iterator[Packed]:
     """Yield the texts that stand in base64 in plain text or raw JSON, from left to right."""
-    for start, end in _RUN.spans(text):
+    for start, end in _runs(text):
         run = text[start:end]
         if run.islower():
             continue
@@ -67,6 +68,13 @@ def packed_in(text: bytes) -> Iterator[Packed]:
             piece = None if run[first:last].islower() else _opened(run[first:last], start + first)
             if piece:
                 yield piece
+
+
+def _runs(text: bytes) -> Iterator[Span]:
+    position = 0
+    while (begins := _BEGINS.span(text, position)) and (run := _RUN.span_at(text, begins[0])):
+        position = run[1]
+        yield run
 
 
 def _parts(text: bytes, start: int, run: bytes) -> Iterator[Span]:
@@ -90,6 +98,9 @@ def _compact(run: bytes) -> bytes:
 
 
 def _opened(run: bytes, start: int) -> Packed | None:
+    # Most long ones are pictures: their first letters say so, before all of them are looked at.
+    if len(run) > 4 * _FIRST and not _text(_bytes(_compact(run[: 4 * _FIRST])[:_FIRST])):
+        return None
     compact = _compact(run)
     body = compact.rstrip(b"=")
     if len(body) > _FIRST and not _text(_bytes(body[:_FIRST])):

@@ -148,8 +148,8 @@ class _Fitting:
 
 
 def _result_of(message: Any) -> dict[str, Any]:
-    """Return the result of a tool in a message: its own, or that of the finished task of which it tells."""
-    result = message.get("result") if isinstance(message, dict) else None
+    """Return the result of a tool in a message: its own, or that of the finished task of which it or a note tells."""
+    result = message.get("result", message.get("params")) if isinstance(message, dict) else None
     if not isinstance(result, dict):
         return {}
     inner = result.get("result")

@@ -6,37 +6,29 @@ import re
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Final, NamedTuple
 
 from masking.detectors import BY_NAME, LONGEST_KEPT_NAME, Detector, hides_value, is_card_number, key_rules, of_key
 from masking.fields import Fields, Hidden
 from masking.finding import CREDENTIAL, Finder, Group, Joined
-from masking.folding import same_name
-from masking.literals import Forms
+from masking.folding import plain_bytes, same_name
+from masking.joints import Found, at_once, merged
+from masking.literals import WORDS, Forms, forms_of
 from masking.patterns import Span
-from masking.rules import STRICTNESS, Replace
+from masking.rules import Replace
+from masking.tables import COLUMN_NAMES
 
 _MOST_NAMES: Final = 4096
 _FEW: Final = 16
-# Names that head the columns of rows beside them, and with others that say what else their object holds.
-COLUMN_NAMES: Final = ("columns", "fields", "headers", "header")
+# Names of members that say what else their object holds.
 _TELLING: Final = frozenset({*COLUMN_NAMES, "value", "blob"})
 _PARTIAL_FROM: Final = 8
 # What makes a text more than a value: blanks, quotes, brackets, what shells and SQL give a meaning.
 _CODE: Final = re.compile(r"""[\s"'`;|<>(){}\\]|&&|\$\(|\$\{|--""")
 _LONGEST_VALUE: Final = 128
-_RANK: Final = {name: rank for rank, name in enumerate((CREDENTIAL, *BY_NAME))}
 _FEWEST_CARD_DIGITS: Final = 12
 _LEAST_CARD: Final = 10 ** (_FEWEST_CARD_DIGITS - 1)
-
-
-_NOTHING: Final = Hidden("", "label")
-
-# Start, negative end, number of the search, and how it is hidden: so that sorting puts the longest first.
-Found = tuple[int, int, int, Hidden]
-# Start and end of what is hidden as one, and start, end and way of the part that decides how.
-Joint = tuple[int, int, int, int, Hidden]
 
 
 class Shown(NamedTuple):
@@ -50,6 +42,11 @@ class Shown(NamedTuple):
     named: bool = False
     packed: bool = False
     simple: bool = True
+
+
+def _simple(text: str, names: Sequence[str]) -> Shown:
+    """Return what is shown in place of a text that needs no more: a third of the time that naming the parts takes."""
+    return tuple.__new__(Shown, (text, names, False, False, True))
 
 
 class Hiding:
@@ -84,7 +81,7 @@ class Hiding:
         self._finder = Finder(self.detectors, fields, known)
         self._custom = [known[name] for name in known if name not in BY_NAME and name in self.detectors]
         self._custom_keys = key_rules(self._custom)
-        self._labels = {name: f"[{name}]" for name in (*self.detectors, CREDENTIAL)}
+        self._labels = {name: f"[{name}]" for name in (*self.detectors, *fields.labels, CREDENTIAL)}
         self.hides_numbers = "credit_card" in self.detectors or bool(self._custom)
         # Integers between these are hidden for what they are by no detector.
         self.plain_numbers = (0, 0) if self._custom else (-_LEAST_CARD, _LEAST_CARD)
@@ -121,6 +118,17 @@ class Hiding:
         ordinary = by_detector is None and name not in _TELLING and not self.fields.may_name(name)
         return name, by_detector, ordinary
 
+    @cached_property
+    def words(self) -> Mapping[str, None]:
+        """The words of the protocol in which nothing is hidden, whatever else a message holds."""
+        shown = self.shown(WORDS, forms_of(()))
+        return dict.fromkeys(word for word in WORDS if shown[word] is None)
+
+    @cached_property
+    def ordinary_words(self) -> Mapping[str, str]:
+        """Those of the words that are ordinary names of members, and how they are compared."""
+        return {word: name for word in self.words for name, _, ordinary in (self.of_name(word),) if ordinary}
+
     def of_name(self, key: str) -> tuple[str, Hidden | None, bool]:
         """Return the name of a key, how a detector hides its value, and whether neither name nor place ever does.
 
@@ -131,6 +139,14 @@ class Hiding:
     def hides(self, hidden: Hidden, value: object) -> bool:
         """Say whether hiding by name reaches this value: a field's always, a detector's by type."""
         return hidden.name not in self.known or hides_value(hidden.name, value)
+
+    def cells_hidden(self, hidden: Hidden, cells: Sequence[str]) -> list[bool]:
+        """Say the same of each cell of a column; never of an empty one."""
+        detector = BY_NAME.get(hidden.name)
+        fits = detector.fits if detector else None
+        if fits is None:
+            return [cell != "" for cell in cells]
+        return [cell != "" and fits(plain_bytes(cell)) for cell in cells]
 
     def is_ours(self, text: str) -> bool:
         """Say whether a text is nothing but a mask of ours."""
@@ -158,14 +174,15 @@ class Hiding:
 
     def found(self, text: str, forms: Forms) -> list[tuple[int, int, str, Replace]]:
         """Return what is to be hidden in a text: from where to where, under which name, and how."""
-        joints = _merged(self._counted(text, self._finder.find(Joined((text,)), forms).groups))
+        joints = merged(sorted(self._counted(text, self._finder.find(Joined((text,)), forms).groups)))
         return [(start, end, hidden.name, hidden.replace) for start, end, _, _, hidden in joints]
 
     def found_alone(self, texts: Sequence[str], forms: Forms) -> list[list[Span]]:
         """Return for each text the spans that are to be hidden in it, whatever stands in the others."""
         joined = Joined(texts)
         found: list[list[Span]] = [[] for _ in texts]
-        for start, end, *_ in _merged(self._counted(joined.text, self._finder.find(joined, forms).groups)):
+        counted = self._counted(joined.text, self._finder.find(joined, forms).groups)
+        for start, end, *_ in merged(sorted(counted)):
             index = bisect_right(joined.starts, start) - 1
             found[index].append((start - joined.starts[index], end - joined.starts[index]))
         return found
@@ -189,10 +206,9 @@ class Hiding:
         for index in named | packed:
             known[texts[index]] = Shown(texts[index], (), index in named, index in packed, simple=False)
         if groups:
-            joints = _merged(self._counted(joined.text, groups))
-            for index, text, names in self._rewritten(joined, joints, keys=keys):
+            for index, text, names in self._rewritten(joined, sorted(self._counted(joined.text, groups)), keys=keys):
                 about = known[texts[index]]
-                known[texts[index]] = about._replace(text=text, names=names) if about else Shown(text, names)
+                known[texts[index]] = about._replace(text=text, names=names) if about else _simple(text, names)
         return known
 
     def _counted(self, text: str, groups: Iterable[Group]) -> list[Found]:
@@ -210,35 +226,40 @@ class Hiding:
             ]
         return counted
 
-    def _rewritten(
-        self, joined: Joined, joints: Iterable[Joint], *, keys: bool
-    ) -> Iterator[tuple[int, str, list[str]]]:
-        """Yield the number of each text in which something is hidden, what is shown for it, and what was hidden."""
+    def _rewritten(self, joined: Joined, found: Sequence[Found], *, keys: bool) -> Iterable[tuple[int, str, list[str]]]:
+        """Return the number of each text in which something is hidden, what is shown for it, and what was hidden."""
+        if len(found) > _FEW:
+            shown = [self._instead(joined.text, start, -minus, hidden, keys) for start, minus, _, hidden in found]
+            if (rewritten := at_once(joined, found, shown)) is not None:
+                return rewritten
+        return self._one_by_one(joined, found, keys)
+
+    def _one_by_one(self, joined: Joined, found: Iterable[Found], keys: bool) -> Iterator[tuple[int, str, list[str]]]:
         text, starts = joined.text, joined.starts
-        labels = {} if self.lengths else self._labels
         pieces: list[str] = []
         names: list[str] = []
         index = position = behind = 0
-        for start, end, first, last, hidden in joints:
+        for start, end, first, last, hidden in merged(found):
             if start >= behind:
                 if names:
                     yield index, "".join((*pieces, text[position : starts[index] + len(joined.texts[index])])), names
                     pieces, names = [], []
                 index = bisect_right(starts, start) - 1
                 position, behind = starts[index], starts[index + 1]
-            name, replace = hidden.name, hidden.replace
-            if replace == "label" and name in labels:
-                pieces += (text[position:start], labels[name])
-            else:
-                if keys and replace == "remove":
-                    replace = "label"
-                if self.lengths and name != CREDENTIAL:
-                    first, last = start, end
-                pieces += (text[position:start], self.replaced(text[first:last], name, replace))
-            names.append(name)
+            if self.lengths and hidden.name != CREDENTIAL:
+                first, last = start, end
+            pieces += (text[position:start], self._instead(text, first, last, hidden, keys))
+            names.append(hidden.name)
             position = end
         if names:
             yield index, "".join((*pieces, text[position : starts[index] + len(joined.texts[index])])), names
+
+    def _instead(self, text: str, first: int, last: int, hidden: Hidden, keys: bool) -> str:
+        """Return what stands for a span of a text; a label for what is removed from a key."""
+        replace: Replace = "label" if keys and hidden.replace == "remove" else hidden.replace
+        if replace == "label" and not self.lengths:
+            return self._labels[hidden.name]
+        return self.replaced(text[first:last], hidden.name, replace)
 
 
 def count(names: Sequence[str], hits: dict[str, int]) -> None:
@@ -265,32 +286,3 @@ def is_plain_block(value: str) -> bool:
     """Say whether every line of a PEM block is its frame or one word of base64."""
     lines = value.replace("\\r", "").replace("\\n", "\n").splitlines()
     return all(re.fullmatch(r"\s*(?:-----[A-Z0-9 ]+-----|[A-Za-z0-9+/=]{0,76})\s*", line) for line in lines)
-
-
-def _merged(found: Iterable[Found]) -> Iterator[Joint]:
-    """Join overlapping spans; each joint span is hidden whole, as its longest, then strictest part."""
-    begun = behind = -1  # of the joint span; there is none yet
-    first, last, chosen = 0, 0, _NOTHING
-    for start, minus_end, _, hidden in sorted(found):
-        end = -minus_end
-        if start >= behind:
-            if behind > 0:
-                yield begun, behind, first, last, chosen
-            begun, behind = start, end
-            first, last, chosen = start, end, hidden
-        else:
-            if _weight(start, end, hidden) > _weight(first, last, chosen):
-                first, last, chosen = start, end, hidden
-            behind = max(behind, end)
-    if behind > 0:
-        yield begun, behind, first, last, chosen
-
-
-def _weight(start: int, end: int, hidden: Hidden) -> tuple[bool, int, int, int]:
-    # The gateway's own secret counts before everything: no rule may show a part of it.
-    return (
-        hidden.name == CREDENTIAL,
-        end - start,
-        STRICTNESS[hidden.replace],
-        -_RANK.get(hidden.name, 0),
-    )

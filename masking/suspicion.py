@@ -41,6 +41,11 @@ def texts_of(value: Any) -> list[str]:
     return list(found)
 
 
+def _inside(view: bytes) -> bytes:
+    """Return the texts that stand in base64 in a text."""
+    return "\n".join(packed.text for packed in packed_in(view)).encode("utf-8", "replace")
+
+
 class Suspicion:
     """The search for one reader's rules."""
 
@@ -90,16 +95,23 @@ class Suspicion:
                 return True
             view = plain(text).encode("utf-8", "replace")
             found = self._patterns.found(view)
-        if any(self._confirmed(index, view) for index in found):
-            return True
-        if self._coded in found:
-            plainer = undone(view)
-            if plainer is None or (plainer != view and self._inner(plainer, forms, depth)):
+        inner = None
+        if self._packed in found and len(view) >= _LARGE:
+            inner = _inside(view)
+            if self._begins_so(inner):  # what is packed settles it sooner than the letters that pack it
                 return True
+        if any(self._confirmed(index, view) for index in found) or (
+            self._coded in found and self._in_codes(view, forms, depth)
+        ):
+            return True
         if self._packed not in found:
             return False
-        inner = "\n".join(packed.text for packed in packed_in(view))
-        return bool(inner) and self._inner(inner.encode("utf-8", "replace"), forms, depth)
+        inner = _inside(view) if inner is None else inner
+        return bool(inner) and self._inner(inner, forms, depth)
+
+    def _in_codes(self, view: bytes, forms: Forms, depth: int) -> bool:
+        plainer = undone(view)
+        return plainer is None or (plainer != view and self._inner(plainer, forms, depth))
 
     def _inner(self, view: bytes, forms: Forms, depth: int) -> bool:
         # Whatever is wrapped so often is looked at by the walk, which withholds what is wrapped too often.

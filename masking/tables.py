@@ -10,13 +10,18 @@ import csv
 import io
 import re
 from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 from masking.fields import Hidden
 
 ColumnRule = Callable[[str], Hidden | None]
-Hide = Callable[[str, Hidden], str]
+# Hides cells of one column.
+Hide = Callable[[list[str], Hidden], list[str]]
 
+# Names that head the columns of rows beside them.
+COLUMN_NAMES: Final = ("columns", "fields", "headers", "header")
+_ROW_NAMES: Final = ("rows", "data", "values", "records")
 _PIPES: Final = "|│┃║"
 _PIPE: Final = re.compile(rf"(?<!\\)[{_PIPES}]")
 _RULE_LINE: Final = re.compile(r"^[\s>|:+=\-\u2500-\u257f]*$")
@@ -32,9 +37,11 @@ class _Header(NamedTuple):
     cells: int
     hidden: Mapping[int, Hidden]
 
-    def in_row(self, count: int) -> dict[int, Hidden]:
+    def in_row(self, count: int) -> Mapping[int, Hidden]:
         """Return what is hidden in a row of so many cells: of another length, wherever it may have moved."""
         moved = count - self.cells
+        if not moved:
+            return self.hidden
         return {
             index: how
             for place, how in self.hidden.items()
@@ -73,9 +80,61 @@ def _rows(lines: list[str], index: int, header: _Header, hide: Hide, dropped: se
                 return index
             lines[index] = _piped(line, header, hide)
             index += 1
+        elif (end := _plain_rows(lines, index)) > index + 1:
+            _separated_rows(lines, index, end, header, hide)
+            index = end
         else:
             index = _separated(lines, index, header, hide, dropped)
     return index
+
+
+def _plain_rows(lines: list[str], index: int) -> int:
+    """Return the line behind those that each are one CSV record, with nothing open at its end."""
+    for place in range(index, len(lines)):
+        line = lines[place]
+        if not line or line.isspace() or "\r" in line or line.count('"') % 2:
+            return place
+    return len(lines)
+
+
+def _separated_rows(lines: list[str], index: int, end: int, header: _Header, hide: Hide) -> None:
+    """Hide the cells of CSV records that are a line each, all at once; one by one where that cannot be done."""
+    try:
+        rows = list(csv.reader(lines[index:end], delimiter=header.delimiter))
+    except csv.Error:  # a cell longer than can be read
+        rows = []
+    if len(rows) != end - index:
+        for number in range(index, end):
+            _separated(lines, number, header, hide, set())
+        return
+    regular = [row for row in rows if len(row) == header.cells]
+    for place, how in header.hidden.items():
+        for row, cell in zip(regular, hide([row[place] for row in regular], how), strict=True):
+            row[place] = cell
+    if len(regular) < len(rows):
+        for row in rows:
+            if len(row) != header.cells:
+                _hide_in(row, header, hide)
+    write = _writer(header.delimiter).writerow
+    lines[index:end] = [write(row)[:-1] for row in rows]
+
+
+def _hide_in(row: list[str], header: _Header, hide: Hide) -> None:
+    for place, how in header.in_row(len(row)).items():
+        row[place] = hide([row[place]], how)[0]
+
+
+class _Returned:
+    """What a CSV writer writes to: it gives each row back, with its line end."""
+
+    @staticmethod
+    def write(text: str) -> str:
+        return text
+
+
+@lru_cache(maxsize=8)
+def _writer(delimiter: str) -> Any:
+    return csv.writer(_Returned, delimiter=delimiter, lineterminator="\n")
 
 
 def _goes_on(line: str, header: _Header) -> bool:
@@ -125,7 +184,7 @@ def _piped(line: str, header: _Header, hide: Hide) -> str:
     for index, how in header.in_row(len(parts) // 2 + 1).items():
         cell = parts[2 * index]
         if cell.strip():
-            shown = hide(cell.strip(), how)
+            (shown,) = hide([cell.strip()], how)
             left = cell[: len(cell) - len(cell.lstrip())]
             right = cell[len(cell.rstrip()) :]
             parts[2 * index] = left + shown.ljust(len(cell.strip())) + right
@@ -156,14 +215,10 @@ def _separated(lines: list[str], index: int, header: _Header, hide: Hide, droppe
     ending = "\r" if whole.endswith("\r") else ""
     cells = _cells(whole, header.delimiter)
     if cells is None:
-        cells = [hide(whole, next(iter(header.hidden.values())))]  # a cell longer than can be read
+        cells = hide([whole], next(iter(header.hidden.values())))  # a cell longer than can be read
     else:
-        for place, how in header.in_row(len(cells)).items():
-            if cells[place]:
-                cells[place] = hide(cells[place], how)
-    written = io.StringIO(newline="")
-    csv.writer(written, delimiter=header.delimiter, lineterminator="\n").writerow(cells)
-    lines[index] = written.getvalue().removesuffix("\n") + ending
+        _hide_in(cells, header, hide)
+    lines[index] = _writer(header.delimiter).writerow(cells)[:-1] + ending
     dropped.update(range(index + 1, last))
     return last
 
@@ -176,12 +231,34 @@ def _elements(text: str, column: ColumnRule, hide: Hide) -> str:
         if not how or not match[2].strip():
             return match[0]
         start = match.start()
-        return match[0][: match.start(2) - start] + hide(match[2], how) + match[0][match.end(2) - start :]
+        return match[0][: match.start(2) - start] + hide([match[2]], how)[0] + match[0][match.end(2) - start :]
 
     return _ELEMENT.sub(shown, text) if "</" in text else text
 
 
-def titles(names: list[Any]) -> Iterator[tuple[int, str]]:
+def mask_positional(members: dict[str, Any], column: ColumnRule, hide: Callable[[Any, Hidden], Any]) -> dict[str, Any]:
+    """Hide cells of `{"columns": ["ssn", …], "rows": [["…", …], …]}`, as SQL servers answer."""
+    if members.keys().isdisjoint(COLUMN_NAMES):
+        return members
+    names = next((members[key] for key in COLUMN_NAMES if isinstance(members.get(key), list)), None)
+    hidden = {index: how for index, name in _titles(names or []) if (how := column(name))}
+    if not hidden:
+        return members
+    return {
+        key: [_positional_row(row, hidden, hide) for row in rows]
+        if key in _ROW_NAMES and isinstance(rows, list)
+        else rows
+        for key, rows in members.items()
+    }
+
+
+def _positional_row(row: Any, hidden: Mapping[int, Hidden], hide: Callable[[Any, Hidden], Any]) -> Any:
+    if not isinstance(row, list):
+        return row
+    return [hide(cell, hidden[index]) if index in hidden else cell for index, cell in enumerate(row)]
+
+
+def _titles(names: list[Any]) -> Iterator[tuple[int, str]]:
     """Yield the position and title of every column that is named by a string or by `{"name": …}`."""
     for index, item in enumerate(names):
         title = item.get("name") if isinstance(item, dict) else item

@@ -11,20 +11,20 @@ from masking.documents import MOST_DEPTH, Parsed, Spelled, Unreadable, parse, wr
 from masking.embedded import embedded, may_be_json
 from masking.fields import Hidden
 from masking.finding import Joined
-from masking.literals import Forms
+from masking.literals import Forms, encoded
 from masking.packing import packed_in
 from masking.paths import Place
 from masking.places import Zone, is_protocol_word, is_untouched, zone_of
-from masking.spans import COLUMN_NAMES, Hiding, Shown, count, is_plain_value
+from masking.spans import Hiding, Shown, count, is_plain_value
 from masking.suspicion import Suspicion, texts_of
-from masking.tables import mask_columns, titles
+from masking.tables import mask_columns, mask_positional
 
 # A text in a text in a text …: each one may be as long as the whole.
 _MOST_NESTING: Final = 16
 _CONTAINERS: Final = (dict, list, tuple)
 _STRUCTURED: Final = (dict, list, str)
 _UNSEEN: Final = Shown("", (), named=False, simple=False)
-_ROW_NAMES: Final = ("rows", "data", "values", "records")
+_SAME_FOR_ALL: Final = ("label", "remove")  # whatever the value is, its label stands for it
 _NAME_NAMES: Final = ("name", "key", "field", "column", "variable")
 
 
@@ -42,11 +42,13 @@ class Walk:
         self.reshaped = False  # an object had a key twice: its first value must not survive in the old bytes
         self._hiding = hiding
         self._suspicion = suspicion
-        self._known: dict[str, Shown | None] = {}  # None: nothing is hidden in this text
+        # None: nothing is hidden in this text.
+        self._known: dict[str, Shown | None] = {} if forms.in_words else {**hiding.words}
         self._forms = forms
         self._required = required
         self._nesting = 0
-        self._ordinary: dict[str, str] = {}  # keys whose values nothing hides for their name, and their names
+        # Keys whose values nothing hides for their name, and their names.
+        self._ordinary: dict[str, str] = {} if forms.in_words else {**hiding.ordinary_words}
 
     def begin(self) -> None:
         """Begin to count anew: for the next of several documents."""
@@ -58,16 +60,17 @@ class Walk:
 
         What is walked through later need not be searched one by one.
         """
+        texts, known = texts_of(value), self._known
         flat = []
-        for text in texts_of(value):
-            if text in self._known:
+        for text in texts:
+            if text in known:
                 continue
             if not may_be_json(text):
                 flat.append(text)
             elif not self._suspicion.of_text(text, self._forms):
-                self._known[text] = None
+                known[text] = None
         if flat:
-            self._known.update(self._hiding.shown(flat, self._forms))
+            known.update(self._hiding.shown(flat, self._forms))
 
     def value(self, value: Any, place: Place, zone: Zone) -> Any:
         """Return the value with everything hidden that the rules cover. Raises Unreadable when too deep."""
@@ -85,14 +88,41 @@ class Walk:
 
     def _array(self, items: Sequence[Any], place: Place, zone: Zone) -> list[Any]:
         if zone is Zone.DATA and self._hiding.fields.may_name(None):
-            return [self._element(item, (*place, index), zone) for index, item in enumerate(items)]
-        ordinary = self._ordinary.keys() if len(place) + 1 < MOST_DEPTH else frozenset[str]()
-        return [
-            (self._ordinary_object if isinstance(item, dict) and item.keys() <= ordinary else self.value)(
-                item, (*place, index), zone
-            )
-            for index, item in enumerate(items)
-        ]
+            of = self._hiding.fields.of
+            return [
+                self._hide(item, hidden) if (hidden := of((*place, index))) else self.value(item, (*place, index), zone)
+                for index, item in enumerate(items)
+            ]
+        if zone is Zone.DATA and len(place) + 1 < MOST_DEPTH:
+            return self._rows(items, place)
+        return [self.value(item, (*place, index), zone) for index, item in enumerate(items)]
+
+    def _rows(self, items: Sequence[Any], place: Place) -> list[Any]:
+        """Return the elements of an array of data masked: most are objects of the same few ordinary names."""
+        ordinary, known = self._ordinary, self._known
+        low, high = self._hiding.plain_numbers
+        names: list[str] = []
+        rows: list[Any] = []
+        for index, item in enumerate(items):
+            if not isinstance(item, dict) or not item.keys() <= ordinary.keys():
+                rows.append(self.value(item, (*place, index), Zone.DATA))
+                continue
+            row = item.copy()
+            rows.append(row)
+            for key, member in item.items():
+                if isinstance(member, str):
+                    shown = known.get(member, _UNSEEN)
+                    if shown is None:
+                        continue
+                    if shown.simple:
+                        names += shown.names
+                        row[key] = shown.text
+                        continue
+                elif type(member) is int and low < member < high:
+                    continue
+                row[key] = self.value(member, (*place, index, ordinary[key]), Zone.DATA)
+        count(names, self.hits)
+        return rows
 
     def text(self, text: str, place: Place) -> str:
         """Return the text masked: JSON in it structurally, tables by column, all else by what is found."""
@@ -115,7 +145,7 @@ class Walk:
         """Return text that is no JSON masked, tables in it by column."""
         if shown.named:
             ends = "\\n" if "\n" not in text and "\\n" in text else "\n"  # lines of a text that was escaped
-            columned = mask_columns(text.replace(ends, "\n"), self._column, self._hide_cell).replace("\n", ends)
+            columned = mask_columns(text.replace(ends, "\n"), self._column, self._hide_cells).replace("\n", ends)
             if columned != text:
                 return self._hiding.mask(columned, self._forms, self.hits)
         count(shown.names, self.hits)
@@ -145,13 +175,9 @@ class Walk:
         found = self._hiding.of_number(value.text if isinstance(value, Spelled) else value)
         return value if found is None else self._hide(value, found)
 
-    def _element(self, item: Any, place: Place, zone: Zone) -> Any:
-        hidden = self._hiding.fields.of(place)
-        return self._hide(item, hidden) if hidden else self.value(item, place, zone)
-
     def _object(self, members: dict[str, Any], place: Place, zone: Zone) -> dict[str, Any]:
         if zone is not Zone.SCHEMA:
-            members = self._positional(self._named_pair(members))
+            members = mask_positional(self._named_pair(members), self._column, self._hide_cell)
         blob = open_blob(members)
         result: dict[str, Any] = {}
         for key, member in members.items():
@@ -175,14 +201,10 @@ class Walk:
 
     def _is_ordinary(self, members: dict[str, Any]) -> bool:
         """Say whether no name in an object hides anything or says what the others are: only its values count."""
-        if members.keys() <= self._ordinary.keys():
+        ordinary = self._ordinary
+        if members.keys() <= ordinary.keys():
             return True
-        for key in members:
-            if key not in self._ordinary:
-                self._name(key)
-                if key not in self._ordinary:
-                    return False
-        return True
+        return all(key in ordinary or (self._name(key) and key in ordinary) for key in members)
 
     def _ordinary_object(self, members: dict[str, Any], place: Place, zone: Zone) -> dict[str, Any]:
         names, known = self._ordinary, self._known
@@ -247,8 +269,8 @@ class Walk:
             unique = f"{masked}#{number}"
         return unique
 
-    def _count(self, hidden: Hidden) -> None:
-        self.hits[hidden.name] = self.hits.get(hidden.name, 0) + 1
+    def _count(self, hidden: Hidden, times: int = 1) -> None:
+        self.hits[hidden.name] = self.hits.get(hidden.name, 0) + times
 
     def _hide(self, value: Any, hidden: Hidden) -> Any:
         """Hide a whole value, or every scalar in it; it keeps its type. An approver sees lengths."""
@@ -273,16 +295,23 @@ class Walk:
             return text
         if self._hiding.shows_code and not is_plain_value(text):
             return self._hiding.mask(text, self._forms, self.hits)
-        if any(form in text for form in self._forms.texts):
+        if self._forms and self._forms.occur_in(encoded(text)):
             text = self._hiding.mask(text, self._forms, self.hits)
             if hidden.replace == "partial":
                 return text
         self._count(hidden)
         return self._hiding.replaced(text, hidden.name, "label" if hidden.replace == "remove" else hidden.replace)
 
-    def _hide_cell(self, cell: str, hidden: Hidden) -> str:
-        """Hide a cell of a table, unless a detector knows its column and says that this is no value of its kind."""
-        return self._hide_text(cell, hidden) if self._hiding.hides(hidden, cell) else cell
+    def _hide_cells(self, cells: list[str], hidden: Hidden) -> list[str]:
+        """Hide cells of a column, but for those of which a detector that knows it says that they are no such value."""
+        hiding = self._hiding
+        if hiding.lengths or hidden.replace not in _SAME_FOR_ALL or self._forms.occur_in(encoded("\n".join(cells))):
+            return [self._hide_text(cell, hidden) if hiding.hides(hidden, cell) else cell for cell in cells]
+        hides = hiding.cells_hidden(hidden, cells)
+        if any(hides):
+            self._count(hidden, sum(hides))
+        label = hiding.replaced("", hidden.name, "label")
+        return [label if hides_it else cell for cell, hides_it in zip(cells, hides, strict=True)]
 
     def _column(self, name: str) -> Hidden | None:
         return self._hiding.fields.of_column(name) or self._hiding.of_key(name)
@@ -298,28 +327,8 @@ class Walk:
                 return {**members, "value": self._hide(members["value"], hidden)}
         return members
 
-    def _positional(self, members: dict[str, Any]) -> dict[str, Any]:
-        """Hide cells of `{"columns": ["ssn", …], "rows": [["…", …], …]}`, as SQL servers answer."""
-        if members.keys().isdisjoint(COLUMN_NAMES):
-            return members
-        names = next((members[key] for key in COLUMN_NAMES if isinstance(members.get(key), list)), None)
-        if names is None:
-            return members
-        hidden = {index: how for index, name in titles(names) if (how := self._column(name))}
-        if not hidden:
-            return members
-        return {
-            key: [self._row(row, hidden) for row in rows] if key in _ROW_NAMES and isinstance(rows, list) else rows
-            for key, rows in members.items()
-        }
-
-    def _row(self, row: Any, hidden: dict[int, Hidden]) -> Any:
-        if not isinstance(row, list):
-            return row
-        return [
-            self._hide(cell, hidden[index]) if index in hidden and self._hiding.hides(hidden[index], cell) else cell
-            for index, cell in enumerate(row)
-        ]
+    def _hide_cell(self, cell: Any, hidden: Hidden) -> Any:
+        return self._hide(cell, hidden) if self._hiding.hides(hidden, cell) else cell
 
     def _nested(self, text: str, place: Place) -> str | None:
         """Mask text that is JSON, or lines of JSON, structurally; None where it is neither."""

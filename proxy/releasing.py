@@ -102,7 +102,7 @@ class Releasing:
         while True:
             outlet = await self._outlet(exchange)
             seen = await masked_apart(
-                sum(len(note.body) for note in notes), partial(_seen_notes, outlet, notes, before)
+                sum(len(note.body) for note in notes), partial(_seen_notes, exchange, outlet, notes, before)
             )
             events = [_messages(exchange, seen)] if seen else []
             told = [
@@ -232,9 +232,10 @@ def _addressed(exchange: Exchange, body: bytes, handle: str | None) -> bytes:
     return readdressed(body, handle) if handle is not None else replies.offset_progress(body, exchange.pulses)
 
 
-def _seen_notes(outlet: Outlet, notes: Sequence[Note], before: Mapping[Channel, str]) -> list[Seen]:
+def _seen_notes(exchange: Exchange, outlet: Outlet, notes: Sequence[Note], before: Mapping[Channel, str]) -> list[Seen]:
     """Return each note as its caller may see it, and as it may be written down."""
-    return [replace(seen, body=replies.without_ours(seen.body)) for seen in outlet.stream(notes, before)]
+    seen = outlet.stream(notes, before, schema=exchange.output)
+    return [replace(one, body=replies.without_ours(one.body)) for one in seen]
 
 
 def _masked_answer(exchange: Exchange, outlet: Outlet, message: bytes, visible: Visible) -> tuple[bytes, Ending]:

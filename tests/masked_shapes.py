@@ -40,6 +40,17 @@ NESTED = {"rows": [{"note": TEXT, "card": NUMBER, "inner": json.dumps({"deep": [
 SCHEMA = {"type": "object", "properties": {"q": {"type": "string", "default": EMAIL, "examples": [TEXT]}}}
 FORM = {"type": "object", "properties": {"who": {"type": "string", "title": TEXT, "default": EMAIL}}}
 TASK = {"taskId": "task-7", "status": "working", "createdAt": "2026-01-01T00:00:00Z", "ttl": 1, "statusMessage": TEXT}
+
+
+def of_task(era: str, said: dict[str, Any]) -> tuple[tuple[str, dict[str, Any]], list[dict[str, Any]]]:
+    """What asks for the result of a task in an era; and what the server says: a note with it, then the answer."""
+    done = {**TASK, "status": "completed", "result": said}
+    told = {"method": "notifications/tasks", "params": done}
+    if era == "legacy":
+        return ("tasks/result", {"taskId": ""}), [told, {"result": said}]
+    return ("tasks/get", {"taskId": ""}), [told, {"result": done}]
+
+
 # name: what is asked, and what the server says to it
 SHAPES: dict[str, tuple[tuple[str, dict[str, Any]], list[dict[str, Any]]]] = {}
 CALL = ("tools/call", {"name": "echo", "arguments": {}})
