@@ -58,7 +58,6 @@ _COUNTRY: Final = Pattern(
 _LONGEST_COUNTRY: Final = 4  # with the digit behind it, which counts where numbers have four
 _WORD: Final = frozenset(b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_")
 _SPACE: Final = 0x20
-_COLON: Final = 0x3A
 _DIGITS: Final = frozenset(b"0123456789")
 _NO_DIGITS: Final = bytes(byte for byte in range(256) if byte not in _DIGITS)
 
@@ -159,11 +158,10 @@ def _named(pattern: Pattern, text: bytes) -> Iterator[Span]:
 
 def find_emails(text: bytes) -> Sequence[Span]:
     """Return the spans of e-mail addresses; `git@host:path`, the remote of a repository, is none."""
-    size = len(text)
     spans = _ascii_emails(text) if text.isascii() else _EMAIL.spans(text)
-    return [
-        span for span in spans if span[1] == size or text[span[1]] != _COLON or text[span[0] : span[0] + 4] != b"git@"
-    ]
+    if b"git@" not in text:
+        return spans
+    return [(start, end) for start, end in spans if text[start : start + 4] != b"git@" or text[end : end + 1] != b":"]
 
 
 def _ascii_emails(text: bytes) -> list[Span]:

@@ -229,7 +229,13 @@ class Hiding:
     def _rewritten(self, joined: Joined, found: Sequence[Found], *, keys: bool) -> Iterable[tuple[int, str, list[str]]]:
         """Return the number of each text in which something is hidden, what is shown for it, and what was hidden."""
         if len(found) > _FEW:
-            shown = [self._instead(joined.text, start, -minus, hidden, keys) for start, minus, _, hidden in found]
+            text, labels = joined.text, {} if self.lengths else self._labels
+            shown = [
+                labels[hidden.name]
+                if hidden.replace == "label" and labels
+                else self._instead(text, start, -minus_end, hidden, keys)
+                for start, minus_end, _, hidden in found
+            ]
             if (rewritten := at_once(joined, found, shown)) is not None:
                 return rewritten
         return self._one_by_one(joined, found, keys)

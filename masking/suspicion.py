@@ -32,6 +32,8 @@ def texts_of(value: Any) -> list[str]:
         for item in items:
             if isinstance(item, str):
                 found[item] = None
+            elif type(item) is int:
+                continue
             elif isinstance(item, dict):
                 for key in item:
                     found[key] = None
