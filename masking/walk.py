@@ -202,9 +202,9 @@ class Walk:
     def _is_ordinary(self, members: dict[str, Any]) -> bool:
         """Say whether no name in an object hides anything or says what the others are: only its values count."""
         ordinary = self._ordinary
-        if members.keys() <= ordinary.keys():
-            return True
-        return all(key in ordinary or (self._name(key) and key in ordinary) for key in members)
+        for key in members.keys() - ordinary.keys():
+            self._name(key)
+        return members.keys() <= ordinary.keys()
 
     def _ordinary_object(self, members: dict[str, Any], place: Place, zone: Zone) -> dict[str, Any]:
         names, known = self._ordinary, self._known
