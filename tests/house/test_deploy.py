@@ -49,6 +49,17 @@ def test_what_our_containers_run_is_there(file: str, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", SERVICES)
+def test_the_logs_of_every_service_turn_over(name: str) -> None:
+    assert SERVICES[name]["logging"] == {"driver": "local"}
+
+
+def test_no_secret_is_an_argument_of_a_program() -> None:
+    for one in SERVICES.values():
+        for line in "\n".join(map(str, one.get("command", ()))).splitlines():
+            assert "/run/secrets" not in line or line.startswith("requirepass "), line
+
+
+@pytest.mark.parametrize("name", SERVICES)
 def test_every_service_says_how_it_is_seen_to_live(name: str) -> None:
     check = SERVICES[name].get("healthcheck")
 
