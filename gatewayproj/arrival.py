@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import time
 from typing import TYPE_CHECKING
 
@@ -19,12 +21,15 @@ from gatewayproj import entering
 from gatewayproj.browser_sessions import AtProvider, remember_provider
 from gatewayproj.provider import SignInFailed, client_of
 from proxy.claims import accounts_of, caller_of
+from sessions.journal import RecordUnavailable
 
 if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponse
 
     from approvals.config.schema import Issuer
     from proxy.tokens import SignedClaims
+
+log = logging.getLogger(__name__)
 
 FAILED = "The sign-in did not work. Please try again; if it keeps failing, the gateway's log says why."
 
@@ -47,6 +52,14 @@ def absolute(request: HttpRequest, path: str) -> str:
 def failed(request: HttpRequest, status: int = 403) -> HttpResponse:
     """Show the page of a sign-in that did not work, with the buttons to try again."""
     return render(request, "sign_in.html", {"problem": FAILED, "doors": doors()}, status=status)
+
+
+def refused(request: HttpRequest, issuer: str, why: Exception) -> HttpResponse:
+    """Write down that somebody did not get in, and show the page that says no more than that."""
+    log.warning("sign-in with %s: %s", issuer, getattr(why, "detail", why))
+    with contextlib.suppress(RecordUnavailable):  # nobody got in: that much is certain
+        entering.failed(issuer, why)
+    return failed(request)
 
 
 def arrived(claims: SignedClaims, issuer: Issuer) -> Person:

@@ -135,8 +135,8 @@ def is_unsigned() -> bool:
 
 def anchor_problems() -> list[str]:
     """Return one sentence for each anchor beside the file that failed, or lags."""
-    names = installation.place_names()
-    return feeding.problems(names, database_now()) if names else []
+    places = installation.places()
+    return feeding.problems(places, database_now()) if places else []
 
 
 _guard: tuple[float, list[str]] = (float("-inf"), [])

@@ -25,7 +25,7 @@ from mozilla_django_oidc.views import OIDCAuthenticationCallbackView, OIDCAuthen
 from approvals.backends import PersonBackend
 from approvals.models import Person
 from approvals.runtime import runtime
-from gatewayproj.arrival import absolute, arrived, failed, open_session
+from gatewayproj.arrival import absolute, arrived, failed, open_session, refused
 from gatewayproj.browser_sessions import AtProvider
 from gatewayproj.provider import (
     BY_HEADER,
@@ -122,8 +122,7 @@ class Callback(OIDCAuthenticationCallbackView):  # type: ignore[misc] # the libr
                 raise SignInFailed("the provider refused")
             return cast("HttpResponse", super().get(request))
         except (SuspiciousOperation, SignInFailed, TokenRejected) as error:
-            log.warning("sign-in with %s: %s", issuer, getattr(error, "detail", error))
-            return failed(request)
+            return refused(request, issuer, error)
         except RecordUnavailable as error:
             log.warning("sign-in with %s: the record is not available: %s", issuer, error)
             return failed(request, 503)
@@ -142,8 +141,8 @@ class Callback(OIDCAuthenticationCallbackView):  # type: ignore[misc] # the libr
         return redirect(wanted)
 
     def login_failure(self) -> HttpResponse:
-        log.warning("sign-in failed: the issuer refused, or the session holds no state")
-        return failed(self.request)
+        why = SignInFailed("the issuer refused, or the session holds no state")
+        return refused(self.request, self.kwargs["issuer"], why)
 
 
 class Backend(PersonBackend, OIDCAuthenticationBackend):  # type: ignore[misc] # the library has no types

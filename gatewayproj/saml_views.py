@@ -21,7 +21,7 @@ from approvals.assertions import use_once
 from approvals.models import Person
 from approvals.runtime import runtime
 from gatewayproj import saml
-from gatewayproj.arrival import absolute, arrived, failed, open_session
+from gatewayproj.arrival import absolute, arrived, failed, open_session, refused
 from gatewayproj.browser_sessions import AtProvider
 from gatewayproj.provider import SignInFailed
 from proxy.tokens import TokenRejected
@@ -86,9 +86,11 @@ def consume(request: HttpRequest, issuer: str) -> HttpResponse:
         if not use_once(found.issuer, accepted.id, accepted.until):
             raise SignInFailed("the assertion was used before")
         person = arrived(accepted.claims, found)
-    except (SignInFailed, TokenRejected, RecordUnavailable) as error:
-        log.warning("sign-in with %s: %s", issuer, getattr(error, "detail", error))
-        return failed(request)
+    except (SignInFailed, TokenRejected) as error:
+        return refused(request, issuer, error)
+    except RecordUnavailable as error:
+        log.warning("sign-in with %s: %s", issuer, error)
+        return failed(request, 503)
     wanted = own.get(accepted.answers) or _own_path(state)
     request.session[WAITING] = {asked: kept for asked, kept in waiting.items() if asked != accepted.answers}
     try:

@@ -356,7 +356,9 @@ class Asking:
             return None, [event]
 
         await self._transact(exchange, work)
-        return Settled(Reply(replies.refusal(exchange.message, refusal, decision=made, approval=meta)))
+        receipt = self._house.journal.receipt(exchange.call_id)
+        body = replies.refusal(exchange.message, refusal, decision=made, approval=meta, receipt=receipt)
+        return Settled(Reply(body))
 
     async def _kept(self, exchange: Exchange, hold: Hold, request: ApprovalRequest) -> Moved | Settled:
         """Answer from the result that an earlier attempt of the identical call left; nothing runs again.

@@ -206,7 +206,8 @@ class Catalogue:
         await self._house.journal.append(*exchange.opening, event, *noted)
         exchange.opening = ()
         refusal = type(fault)(fault.message, executed="false", url=fault.url).refusal(call_id=exchange.call_id)
-        return CallFailed(refusal, status=404 if isinstance(fault, SessionLost) else None)
+        status = 404 if isinstance(fault, SessionLost) else None
+        return CallFailed(refusal, status=status, receipt=self._house.journal.receipt(exchange.call_id))
 
 
 def is_pinned(exchange: Exchange) -> bool:

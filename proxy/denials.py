@@ -42,4 +42,5 @@ async def refuse(house: Runtime, exchange: Exchange, hold: Hold, why: DeniedTooO
         raise record_unavailable(exchange.call_id, "false") from error
     exchange.opening = ()
     made = decision(exchange, "hold", hold.rules, hold.would)
-    return Settled(Reply(replies.refusal(exchange.message, refusal, decision=made)))
+    receipt = house.journal.receipt(exchange.call_id)
+    return Settled(Reply(replies.refusal(exchange.message, refusal, decision=made, receipt=receipt)))

@@ -67,6 +67,9 @@ class Exchange:
     # A large request as it may be written down, what was hidden in it, and the outlet that masked it.
     recorded_request: tuple[Outlet, Payload, Mapping[str, int]] | None = None
     request_hits: Mapping[str, int] = field(default_factory=dict)
+    raw_answer: bytes = b""  # the last message of the upstream as it came
+    answer_digest: str = ""  # its keyed digest
+    noted: list[Event] = field(default_factory=list)  # of its server, for the entry of its end
     judged: Judged | None = None  # what is kept of the last verdict; None where no rule spoke
 
     # Of a held call.

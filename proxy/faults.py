@@ -6,7 +6,7 @@ into an answer in one place.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from proxy.refusals import Refusal
 
@@ -17,12 +17,16 @@ RETRY_SECONDS = 5.0
 
 
 class CallFailed(Exception):
-    """The call ends here. `status` is the HTTP status where it is not the usual one of the refusal's shape."""
+    """The call ends here. `status` is the HTTP status where it is not the usual one of the refusal's shape.
 
-    def __init__(self, refusal: Refusal, *, status: int | None = None) -> None:
+    `receipt` is that of the entry that says so, where there is one.
+    """
+
+    def __init__(self, refusal: Refusal, *, status: int | None = None, receipt: Any = None) -> None:
         super().__init__(refusal.reason)
         self.refusal = refusal
         self.status = status
+        self.receipt = receipt
 
 
 def record_unavailable(call_id: str, executed: Executed) -> CallFailed:

@@ -295,7 +295,8 @@ class Forwarding:
         kind = "call.unknown" if unknown else "call.failed"
         ending = Ending(kind, refusal.executed, body, status, reason=refusal.reason, detail=fault.detail)
         await self.end(exchange, permit, ending)
-        return CallFailed(refusal, status=_status_of(fault))
+        receipt = self._house.journal.receipt(exchange.call_id)
+        return CallFailed(refusal, status=_status_of(fault), receipt=receipt)
 
     async def end(
         self,

@@ -307,5 +307,5 @@ def _reply(exchange: Exchange, block: Block, refusal: Refusal, receipt: dict[str
     modern = exchange.message.era == "modern"
     unknown_method = block.by == "default"
     code = METHOD_NOT_FOUND if unknown_method else INVALID_PARAMS
-    body = replies.error(exchange.message.id, refusal, decision=made, code=code)
+    body = replies.error(exchange.message.id, refusal, decision=made, receipt=receipt, code=code)
     return Reply(body, status=404 if modern and unknown_method else 200)

@@ -55,6 +55,8 @@ def entry(
         facts["approval"] = exchange.approval_id
     if exchange.window:
         facts["access"] = exchange.window
+    if exchange.answer_digest:
+        facts.setdefault("upstream", exchange.answer_digest)
     if payloads and "request" in payloads and not exchange.approval_id:  # of a held call they stand in its first entry
         facts.setdefault("masked", counts(exchange.request_hits))
     return Event(
@@ -128,6 +130,11 @@ def _request(exchange: Exchange, outlet: Outlet) -> tuple[Payload, Mapping[str, 
 def request_commitment(exchange: Exchange) -> str:
     """Return the keyed digest of the caller's exact bytes: proof of what was forwarded, without its content."""
     return keys.keyed_digest("request", exchange.message.raw)
+
+
+def answer_commitment(*messages: bytes) -> str:
+    """Return the keyed digest of what a server sent, before it was masked: proof of it, without its content."""
+    return keys.keyed_digest("answer", *messages)
 
 
 def caller_payload(exchange: Exchange) -> Payload:

@@ -24,7 +24,7 @@ from proxy.forwarding import Ending
 from proxy.judging import is_known
 from proxy.large import masked_apart
 from proxy.pipeline import Pulse, Reply
-from proxy.recording import approval_meta, decision, entry, outlet_of
+from proxy.recording import answer_commitment, approval_meta, decision, entry, outlet_of
 from proxy.task_owners import TaskOwners
 from sessions.journal import RecordUnavailable, RevisionMoved
 
@@ -104,7 +104,7 @@ class Releasing:
             seen = await masked_apart(
                 sum(len(note.body) for note in notes), partial(_seen_notes, exchange, outlet, notes, before)
             )
-            events = [_messages(exchange, seen)] if seen else []
+            events = [_messages(exchange, seen, answer_commitment(*(note.body for note in notes)))] if seen else []
             told = [
                 Reply(_addressed(exchange, one.body, asked.get(number - waited)), final=False)
                 for number, one in enumerate(seen)
@@ -136,6 +136,7 @@ class Releasing:
             if _too_deep(message):
                 raise MaskingFailed("deeper than can be masked")
             kind, content = classify(message, exchange.message.id)
+            exchange.raw_answer = message
             if (known := tasks.sealed(exchange, content, message)) != message:
                 message, (_, content) = known, classify(known, exchange.message.id)
             if kind is Kind.ANSWER and exchange.message.kind == "request":
@@ -240,6 +241,7 @@ def _seen_notes(exchange: Exchange, outlet: Outlet, notes: Sequence[Note], befor
 
 def _masked_answer(exchange: Exchange, outlet: Outlet, message: bytes, visible: Visible) -> tuple[bytes, Ending]:
     """Return the caller's view of the answer, and the ending that holds the record's view."""
+    exchange.answer_digest = answer_commitment(exchange.raw_answer)
     if exchange.connection_name != BUILT_IN and exchange.message.method in DIFFERS:
         message = private(message)
     if exchange.message.method in LISTS and exchange.connection_name != BUILT_IN:
@@ -267,15 +269,18 @@ def _outcome(exchange: Exchange) -> tuple[Executed, Status]:
     return "true", Status.FAILED if exchange.failed else Status.EXECUTED
 
 
-def _messages(exchange: Exchange, seen: Sequence[Seen]) -> Event:
-    """Return the entry of messages that came together: one payload, so that a leaf holds any number of them."""
+def _messages(exchange: Exchange, seen: Sequence[Seen], upstream: str) -> Event:
+    """Return the entry of messages that came together: one payload, so that a leaf holds any number of them.
+
+    `upstream` is the commitment to what they were before they were masked.
+    """
     payloads = {"messages": together([one.recorded for one in seen])}
     masked, exposed = Counter[str](), Counter[str]()
     for one in seen:
         masked.update(one.hits)
         exposed.update(one.exposed)
     facts: dict[str, Any] = {name: counts(found) for name, found in (("masked", masked), ("exposed", exposed)) if found}
-    return entry(exchange, "call.message", payloads=payloads, messages=len(seen), **facts)
+    return entry(exchange, "call.message", payloads=payloads, messages=len(seen), upstream=upstream, **facts)
 
 
 def _too_deep(message: bytes) -> bool:

@@ -215,6 +215,7 @@ def _fault_reply(exchange: Exchange, failed: CallFailed) -> Reply:
         )
     headers = () if refusal.retry_after is None else (replies.retry_after(refusal.retry_after),)
     if failed.status is not None:
-        body = replies.error(exchange.message.id, refusal, decision=made)
+        body = replies.error(exchange.message.id, refusal, decision=made, receipt=failed.receipt)
         return Reply(body, status=failed.status, headers=headers)
-    return Reply(replies.refusal(exchange.message, refusal, decision=made), headers=headers)
+    body = replies.refusal(exchange.message, refusal, decision=made, receipt=failed.receipt)
+    return Reply(body, headers=headers)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import fcntl
 import os
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import BinaryIO, Final, Protocol
 
 from sessions.checkpoint import Checkpoint, CheckpointInvalid, parse
 
+EACH_MINUTE: Final = timedelta(minutes=1)
 _NOTE_BYTES = 16_384
 _END = b"\n\n"
 

@@ -19,7 +19,7 @@ SESSION_STARTED = "session.started"
 ERASED = "payload.erased"
 PROCESS_STARTED = "process.started"
 PROCESS_STOPPED = "process.stopped"
-RESTORED = "record.restored"
+RESTORED = "log.restored"
 
 ENDS = frozenset({"call.result", "call.failed", "call.unknown", "call.cancelled", ABANDONED})
 """Kinds that end what was forwarded: a call.intent stays open until one of them is committed for its call_id."""

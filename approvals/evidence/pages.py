@@ -171,7 +171,7 @@ def _page(request: HttpRequest, problem: str = "", status: int = 200) -> HttpRes
     context: dict[str, Any] = {
         "stood": stood,
         "proof": stood.proof,
-        "gaps": [*stood.proof.gaps(stood.now), *feeding.problems(installation.place_names(), stood.now)],
+        "gaps": [*stood.proof.gaps(stood.now), *feeding.problems(installation.places(), stood.now)],
         "kinds": sorted(stood.kinds.items()),
         "days": DAYS,
         "categories": [

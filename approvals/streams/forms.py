@@ -1,7 +1,7 @@
 """An entry of the record as OCSF, as CEF, and as a syslog message. Pure.
 
 OCSF is version 1.5.0: API Activity for calls and what people do with requests, Entity Management for what is changed,
-Application Lifecycle for processes. What has no attribute there stands in `unmapped`.
+Authentication for sign-ins, Application Lifecycle for processes. What has no attribute there stands in `unmapped`.
 """
 
 from __future__ import annotations
@@ -17,17 +17,18 @@ _PRODUCT: Final = "Holdgate"
 # Registered for use in examples (RFC 5612): the gateway has no number of its own.
 _ENTERPRISE: Final = "32473"
 _AUDIT: Final = 13  # the facility "log audit"
-_API, _ENTITY, _LIFECYCLE = (6, 6003), (3, 3004), (6, 6002)
-_CHANGES: Final = ("policy.", "tool.", "grant.", "account.", "delegation.", "person.", "payload.", "key.")
+_API, _ENTITY, _LIFECYCLE, _LOGIN = (6, 6003), (3, 3004), (6, 6002), (3, 3002)
+_CHANGES: Final = ("policy.", "tool.", "grant.", "account.", "delegation.", "person.", "payload.", "credential.")
 _CREATES: Final = frozenset({"grant.made", "delegation.made", "account.linked", "payload.held"})
 _DELETES: Final = frozenset(
     {"grant.revoked", "grant.expired", "delegation.revoked", "account.unlinked", "payload.erased"}
 )
 _FAILED: Final = frozenset({"call.blocked", "call.refused", "call.failed", "approval.denied", "approval.vote_refused",
-                            "approval.click_refused", "approval.expired", "approval.revoked"})  # fmt: skip
+                            "approval.click_refused", "approval.expired", "approval.revoked",
+                            "person.sign_in_failed"})  # fmt: skip
 # 1 informational, 3 medium, 4 high.
 _MEDIUM: Final = _FAILED | {"call.unknown", "call.late", "tool.changed", "payload.erased", "access.counted"}
-_HIGH: Final = frozenset({"approval.break_glass", "record.restored"})
+_HIGH: Final = frozenset({"approval.break_glass", "log.restored", "record.restored"})
 _ACTIVITIES: Final = {1: "Create", 2: "Read", 3: "Update", 4: "Delete"}
 
 
@@ -64,9 +65,10 @@ def ocsf(entry: Placed) -> dict[str, Any]:
         "severity_id": severity(leaf.kind),
         "status_id": 2 if leaf.kind in _FAILED else 1,
         "message": _said(leaf),
-        "actor": {"user": {"uid": leaf.actor}} if leaf.actor else {"app_name": _PRODUCT},
         "unmapped": _rest(entry),
     }
+    if number != _LIFECYCLE[1]:  # where OCSF has no actor
+        event["actor"] = {"user": {"uid": leaf.actor}} if leaf.actor else {"app_name": _PRODUCT}
     return event | _own(leaf, number)
 
 
@@ -120,12 +122,16 @@ def severity(kind: str) -> int:
 def _class_of(kind: str) -> tuple[int, int]:
     if kind.startswith("process."):
         return _LIFECYCLE
+    if kind.startswith(("person.signed_", "person.sign_in_")):
+        return _LOGIN
     return _ENTITY if kind.startswith(_CHANGES) else _API
 
 
 def _activity(kind: str, number: int) -> tuple[int, str]:
     if number == _LIFECYCLE[1]:
         return (4, "Stop") if kind == "process.stopped" else (3, "Start")
+    if number == _LOGIN[1]:
+        return (2, "Logoff") if kind == "person.signed_out" else (1, "Logon")
     if number == _ENTITY[1]:
         found = 1 if kind in _CREATES else 4 if kind in _DELETES else 3
         return found, _ACTIVITIES[found]
@@ -136,6 +142,8 @@ def _own(leaf: Leaf, number: int) -> dict[str, Any]:
     """Return what the class asks for beside the rest."""
     if number == _LIFECYCLE[1]:
         return {"app": {"name": _PRODUCT, "vendor_name": _PRODUCT, "version": leaf.build, "uid": leaf.writer}}
+    if number == _LOGIN[1]:
+        return {"user": {"uid": leaf.actor or "unknown"}, "service": {"name": _PRODUCT}}
     if number == _ENTITY[1]:
         return {"entity": {"type": leaf.kind.partition(".")[0], "name": leaf.tool or leaf.connection or leaf.kind}}
     api = {"operation": leaf.tool or leaf.method or leaf.kind, "service": {"name": leaf.connection or _PRODUCT}}

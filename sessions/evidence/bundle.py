@@ -17,7 +17,14 @@ from sessions.evidence.gwverify.verification import FORMAT, MANIFEST, NOTE, mani
 VERIFIER: Final = "gwverify.pyz"
 _DATE: Final = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip can say
 _BLOCK: Final = 1 << 20
-_MAIN: Final = "import sys\n\nfrom sessions.evidence.gwverify.command import main\n\nsys.exit(main())\n"
+_MAIN: Final = """\
+import sys
+
+from sessions.evidence.gwverify.command import main
+
+if __name__ == "__main__":
+    sys.exit(main())
+"""
 _PARTS: Final = (
     "__init__.py", "content.py", "tree.py", "evidence/__init__.py", "evidence/derived.py", "evidence/grouped.py",
     "evidence/tables.py", "evidence/criteria.py", "evidence/matrix.py", "evidence/sampling.py",

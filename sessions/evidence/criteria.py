@@ -41,7 +41,8 @@ CATEGORIES: Final = (SECURITY, AVAILABILITY, INTEGRITY, CONFIDENTIALITY, PRIVACY
 CRITERIA: Final = (
     Criterion(SECURITY, "CC6.1", "Access is limited; credentials are protected",
               "who is behind each account; which credentials the gateway holds for servers, by reference",
-              ("access/people.csv", "population/sign_ins.csv", "policy/timeline.csv")),
+              ("access/people.csv", "population/sign_ins.csv", "population/credential_rotations.csv",
+               "policy/timeline.csv")),
     Criterion(SECURITY, "CC6.2, CC6.3", "Access is given, changed and taken away by people who may; duties are apart",
               "who may use what at both ends of the period, access for a while, remembered decisions, reviews",
               ("access/matrix_from.csv", "access/matrix_to.csv", "access/reviews.csv", "population/approvals.csv",

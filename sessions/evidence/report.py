@@ -21,7 +21,11 @@ _FILES: Final = (
     ("population/policy_changes.csv", "publications of the configuration: by whom, what changed, what became looser"),
     ("population/tool_changes.csv", "tools that appeared or changed, and who accepted them"),
     ("population/grants.csv", "remembered decisions: made, used, revoked, expired"),
-    ("population/sign_ins.csv", "who signed in to the dashboard, at which issuer, and out of it"),
+    (
+        "population/sign_ins.csv",
+        "who signed in to the dashboard, at which issuer, and out of it; who did not get in",
+    ),
+    ("population/credential_rotations.csv", "which version of a server's credential a process began to use, and when"),
     ("population/outages.csv", "servers that could not be reached, as a process met it, and could again"),
     ("population/people_changes.csv", "accounts linked, stand-ins, people shut out"),
     ("population/erasures.csv", "payloads that were erased, and why"),

@@ -10,11 +10,13 @@ from __future__ import annotations
 import hashlib
 import heapq
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from sessions.evidence.tables import Read, Table
 
 SIZE: Final = 25
+_HASH: Final = 32
+_BEYOND: Final = b"\xff" * (_HASH + 1)
 _COLUMNS: Final = ("table", "log_index", "leaf_hash", "kind", "call", "ts", "order")
 
 
@@ -26,18 +28,28 @@ class Samples:
         self._seed = hashlib.sha256(f"holdgate-sample-v1\n{root}\n".encode()).digest()
         # A heap has its smallest in front, so the order is turned round: the largest of those taken leaves first.
         self._taken: dict[str, list[tuple[int, int, Read]]] = {}
+        self._begun: dict[str, Any] = {}  # the hash over seed and name of a table
+        self._largest: dict[str, bytes] = {}  # of the orders that were taken, once there are enough
 
     def take(self, table: str, read: Read) -> None:
         """Look whether an entry that has a row in a table belongs to the table's sample."""
-        order = int.from_bytes(
-            hashlib.sha256(self._seed + table.encode() + b"\0" + bytes.fromhex(read.digest)).digest()
-        )
-        taken = self._taken.setdefault(table, [])
-        one = (-order, read.place, read)
+        if table not in self._begun:
+            self._begun[table] = hashlib.sha256(self._seed + table.encode() + b"\0")
+            self._taken[table] = []
+        hashed = self._begun[table].copy()
+        hashed.update(bytes.fromhex(read.digest))
+        order = hashed.digest()
+        if order < self._largest.get(table, _BEYOND):
+            self._take(table, -int.from_bytes(order), read)
+
+    def _take(self, table: str, order: int, read: Read) -> None:
+        taken, one = self._taken[table], (order, read.place, read)
         if len(taken) < SIZE:
             heapq.heappush(taken, one)
-        elif one[0] > taken[0][0]:
+        else:
             heapq.heapreplace(taken, one)
+        if len(taken) == SIZE:
+            self._largest[table] = (-taken[0][0]).to_bytes(_HASH)
 
     def close(self) -> None:
         """Write the samples, table by table in the order in which they were drawn."""

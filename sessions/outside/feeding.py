@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from sessions import logstore, store
-from sessions.anchors import AnchorBroken
+from sessions.anchors import EACH_MINUTE, AnchorBroken
 from sessions.models import AnchorState
 
 if TYPE_CHECKING:
@@ -18,15 +18,14 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-EVERY: Final = timedelta(seconds=60)
 LATE: Final = timedelta(minutes=10)
 
 
 class Feeder:
     """One place, fed in a thread of its own while `leads` says that this process signs the log."""
 
-    def __init__(self, place: Place, leads: Callable[[], bool], *, every: timedelta = EVERY, look: float = 5.0) -> None:
-        self._place, self._leads, self._every, self._look = place, leads, every, look
+    def __init__(self, place: Place, leads: Callable[[], bool], *, look: float = 5.0) -> None:
+        self._place, self._leads, self._look = place, leads, look
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"holdgate-anchor {place.name}", daemon=True)
 
@@ -48,7 +47,7 @@ class Feeder:
         connection = store.current()
         state = AnchorState.objects.filter(name=self._place.name).first() or AnchorState(name=self._place.name)
         size = logstore.signed_size(connection)
-        if size <= state.size or (state.tried_at is not None and now - state.tried_at < self._every):
+        if size <= state.size or (state.tried_at is not None and now - state.tried_at < self._pause(state)):
             return False
         note = logstore.last_note(connection)
         assert note is not None  # noqa: S101 - something is signed
@@ -63,6 +62,9 @@ class Feeder:
         state.save()
         return True
 
+    def _pause(self, state: AnchorState) -> timedelta:
+        return EACH_MINUTE if state.error else self._place.every
+
     def _run(self) -> None:
         while not self._stopping.wait(self._look):
             try:
@@ -75,15 +77,20 @@ class Feeder:
                     store.current().close()
 
 
-def problems(names: Sequence[str], now: datetime) -> list[str]:
+def problems(places: Sequence[Place], now: datetime) -> list[str]:
     """Return one sentence for each of these places that failed last, or holds nothing new for long."""
-    known = {state.name: state for state in AnchorState.objects.filter(name__in=names)}
+    late = {place.name: max(LATE, 2 * place.every) for place in places}
+    known = {state.name: state for state in AnchorState.objects.filter(name__in=late)}
     size = logstore.signed_size(store.current())
     found = []
-    for name in names:
+    for name in late:
         state = known.get(name)
         if state is not None and state.error:
             found.append(f"the anchor {state.error}")
-        elif size and (state is None or (state.size < size and (state.put_at is None or now - state.put_at > LATE))):
+        elif size and (state is None or (state.size < size and _is_old(state, now - late[name]))):
             found.append(f"the anchor {name} holds {state.size if state else 0} of {size} signed entries")
     return found
+
+
+def _is_old(state: AnchorState, before: datetime) -> bool:
+    return state.put_at is None or state.put_at < before

@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 from typing import Final
 
-from sessions.anchors import AnchorBroken, FileAnchor
+from sessions.anchors import EACH_MINUTE, AnchorBroken, FileAnchor
 
 FILE: Final = "checkpoints.txt"
 _SECONDS: Final = 60
@@ -15,6 +15,8 @@ _WHO: Final = ("-c", "user.name=Holdgate", "-c", "user.email=holdgate@localhost"
 
 class Repository:
     """A working copy at a path; with `push` each commit goes on to that remote as well."""
+
+    every = EACH_MINUTE
 
     def __init__(self, path: str, push: str = "") -> None:
         if push.startswith("-"):

@@ -1,14 +1,15 @@
-"""From a word of HOLDGATE_ANCHORS to a place: `syslog`, `git` or `s3`."""
+"""From a word of HOLDGATE_ANCHORS to a place: `syslog`, `git`, `s3` or `tsa`."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Final, Protocol
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
-from sessions.outside import git, s3, syslog
+from sessions.outside import git, s3, syslog, tsa
 
-KINDS: Final = "syslog://, syslog+tcp://, syslog+tls://, git:///, s3://"
+KINDS: Final = "syslog://, syslog+tcp://, syslog+tls://, git:///, s3://, tsa+https://, tsa+http://"
 
 
 class NotAnAnchor(ValueError):
@@ -19,6 +20,7 @@ class Place(Protocol):
     """Where a checkpoint is put. `name` tells which one it is, without any secret."""
 
     name: str
+    every: timedelta  # between two checkpoints, at least
 
     def put(self, note: str, size: int) -> None:
         """Hand a checkpoint over, the same as often as one likes. Raises AnchorBroken."""
@@ -42,6 +44,8 @@ def _place(word: str, keys: s3.Keys) -> Place:
             return git.Repository(unquote(url.path), options.get("push", ""))
         if url.scheme == "s3":
             return s3.Bucket(_host(url), url.path.strip("/"), keys, **options)
+        if url.scheme in tsa.SCHEMES and _host(url):
+            return tsa.Authority(url, **options)
     except (ValueError, TypeError) as error:
         raise NotAnAnchor(f"HOLDGATE_ANCHORS: {url.scheme}://{url.hostname or ''}{url.path}: {error}") from error
     raise NotAnAnchor(f"HOLDGATE_ANCHORS: {url.scheme or word!r} is none of {KINDS}")

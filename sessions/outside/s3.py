@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final, NamedTuple
 from urllib.parse import quote, urlsplit
 
-from sessions.anchors import AnchorBroken
+from sessions.anchors import EACH_MINUTE, AnchorBroken
 
 _SECONDS: Final = 30
 _ALGORITHM: Final = "AWS4-HMAC-SHA256"
@@ -28,6 +28,8 @@ class Keys(NamedTuple):
 
 class Bucket:
     """A bucket with object lock. What was put there can be neither changed nor deleted until its days are over."""
+
+    every = EACH_MINUTE
 
     def __init__(
         self, bucket: str, prefix: str, keys: Keys, *, region: str = "us-east-1", endpoint: str = "", days: str = "400",

@@ -9,7 +9,7 @@ import ssl
 from datetime import UTC, datetime
 from typing import Final
 
-from sessions.anchors import AnchorBroken
+from sessions.anchors import EACH_MINUTE, AnchorBroken
 
 PORTS: Final = {"syslog": 514, "syslog+tcp": 601, "syslog+tls": 6514}
 _SECONDS: Final = 10
@@ -19,6 +19,8 @@ _ID: Final = "holdgate@32473"  # a number for examples (RFC 5612): we have none 
 
 class Syslog:
     """One receiver. It answers nothing: that a message went out is all that can be known."""
+
+    every = EACH_MINUTE
 
     def __init__(self, scheme: str, host: str, port: int, ca: str = "") -> None:
         self.name = f"{scheme}://{host}:{port}"

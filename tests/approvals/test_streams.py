@@ -14,13 +14,15 @@ from typing import Any
 import pytest
 from django.conf import settings
 from django.db.models import F
+from jsonschema import Draft202012Validator
+from ocsf_json_schema import OcsfJsonSchemaEmbedded, get_ocsf_schema
 from standardwebhooks.webhooks import Webhook
 
 from approvals.config.loader import ConfigError, load
 from approvals.database import database_now
 from approvals.runtime import Runtime
 from approvals.streams import following
-from approvals.streams.forms import Placed, cef, ocsf, syslog
+from approvals.streams.forms import OCSF, Placed, cef, ocsf, syslog
 from approvals.streams.models import StreamProgress
 from sessions.leaf import Leaf
 from sessions.models import Entry
@@ -84,6 +86,31 @@ def test_an_entry_as_ocsf_has_what_its_class_asks_for() -> None:
         made = ocsf(ENTRY._replace(leaf=LEAF._replace(kind=kind)))
         assert made["type_uid"] == number == made["class_uid"] * 100 + made["activity_id"]
         assert {"entity", "app", "api"} & made.keys()
+
+
+KINDS = [
+    "access.counted", "account.linked", "approval.requested", "approval.voted", "call.intent", "call.message",
+    "call.result", "call.unknown", "credential.rotated", "delegation.made", "evidence.exported", "grant.expired",
+    "log.led", "log.restored", "payload.erased", "person.sign_in_failed", "person.signed_in", "person.signed_out",
+    "policy.published", "process.started", "process.stopped", "record.read", "record.searched", "review.closed",
+    "server.down", "session.started", "stream.resumed", "tool.changed",
+]  # fmt: skip
+
+
+def test_every_kind_of_entry_is_an_event_of_the_published_schema() -> None:
+    published = OcsfJsonSchemaEmbedded(get_ocsf_schema(OCSF))
+    checks: dict[int, Draft202012Validator] = {}
+    bare = LEAF._replace(call="", session="", connection="", method="", tool="", actor="")
+    for leaf in (one._replace(kind=kind) for kind in KINDS for one in (LEAF, bare)):
+        event = ocsf(ENTRY._replace(leaf=leaf))
+        number = event["class_uid"]
+        if number not in checks:
+            schema = published.get_class_schema(published.lookup_class_name_from_uid(number))
+            checks[number] = Draft202012Validator(schema)
+
+        assert [found.message for found in checks[number].iter_errors(event)] == [], leaf.kind
+    assert set(checks) == {3002, 3004, 6002, 6003}
+    assert not checks[6003].is_valid({**ocsf(ENTRY), "color": "red"}), "the schema is none that takes all"
 
 
 def test_cef_and_syslog_escape_what_they_must() -> None:

@@ -44,7 +44,27 @@ def test_request_and_masked_answer_of_a_call_are_committed_apart(here: World) ->
     assert request["request"]["c"] != result["answer"]["c"]
     # What the server was sent and what it said are committed too, without a payload to keep.
     assert leaves["call.intent"]["facts"]["request"]
-    assert leaves["call.result"]["facts"].keys() >= {"executed"}
+    assert leaves["call.result"]["facts"]["upstream"] not in {"", leaves["call.intent"]["facts"]["request"]}
+
+
+def test_the_same_answer_of_a_server_has_the_same_commitment_and_another_one_has_not(here: World) -> None:
+    def said(text: str) -> str:
+        line = here.caller(DAVE)
+        answer = line.post({**line.tool_call("echo", {"text": text, "marker": "same"}), "id": "same"})
+        return str(_leaves(here, answer.decision["call_id"])[-1]["facts"]["upstream"])
+
+    # Masked they are the same: what the server really said is told apart all the same.
+    assert said("ada@example.com") == said("ada@example.com") != said("eve@example.com")
+
+
+def test_faults_and_refusals_have_receipts_of_their_entries(here: World) -> None:
+    fault = here.caller(DAVE, "dead").call("query", {})
+    refused = here.caller(DAVE).ask("tools/call", {"name": "no_such_tool", "arguments": {}})
+    given = [fault.result["_meta"]["holdgate/receipt"], refused.body["error"]["data"]["receipt"]]
+
+    sql = "SELECT kind FROM mcp_sessions_entry WHERE leaf_hash = ?"
+    told = [here.stored.value(sql, bytes.fromhex(receipt["entry"])) for receipt in given]
+    assert told == ["call.refused", "call.blocked"]
 
 
 def test_a_server_that_is_away_is_told_once(here: World) -> None:

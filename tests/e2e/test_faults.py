@@ -77,6 +77,7 @@ def test_a_fault_says_whether_the_call_was_executed(here: World, fault: str) -> 
     assert _ends(here, call_id) == [end]
     document = here.call_document(call_id)
     assert (document["executed"], document["reason"]) == (executed, reason)
+    assert answer.result["_meta"]["holdgate/receipt"]["entry"] == document["receipt"]["entry"]
     assert "secret hint" not in answer.text
     assert "postgres://" not in answer.text
 

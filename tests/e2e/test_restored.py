@@ -56,7 +56,7 @@ def test_an_older_copy_is_found_by_the_anchor_and_served_only_when_somebody_owne
         assert older.stop() == 0
         ((leaf, body),) = stored.rows(
             "SELECT e.leaf, p.body FROM mcp_sessions_entry e JOIN mcp_sessions_payload p ON p.leaf_hash = e.leaf_hash "
-            "WHERE e.kind = 'record.restored'"
+            "WHERE e.kind = 'log.restored'"
         )
         assert (b"anchored_size" in leaf, REASON.encode() in body) == (True, True)
         sound = older.manage("verify", check=False)

@@ -12,6 +12,9 @@ from approvals.links import make_sign_in_link
 from approvals.models import AccountLink, Person
 from approvals.runtime import Runtime, runtime
 from approvals.seen import view_digest
+from gatewayproj.entering import Flood
+from sessions.leaf import decode
+from sessions.models import Entry
 from tests.held import RULES, anonymous, held, house, publish_policy, signed_in
 from tests.issuer import FakeIssuer
 from tests.people import ALICE, CONNECTION, EVE
@@ -136,6 +139,16 @@ def test_an_answer_that_we_did_not_ask_for_signs_nobody_in(answer: str, corp: Fa
 
     assert client.get(f"{START}callback/?{answer}").status_code == 403
     assert not is_signed_in(client)
+    leaf = decode(bytes(Entry.objects.get(kind="person.sign_in_failed").leaf))
+    assert (leaf.actor, leaf.facts) == ("", {"via": "corp", "reason": "refused", "more": 0})
+
+
+def test_a_flood_of_failures_is_counted_and_not_written_down_one_by_one() -> None:
+    flood = Flood(most=2)
+
+    told = [flood.admitted(float(second)) for second in (0, 1, 2, 3, 60, 61, 62)]
+
+    assert told == [0, 0, None, None, 2, 0, None]
 
 
 def test_an_answer_serves_once_and_only_in_the_browser_that_asked(corp: FakeIssuer) -> None:

@@ -208,7 +208,7 @@ def test_a_place_that_fails_is_told_is_tried_again_and_loses_nothing(
     handler.status = 503
 
     assert feeder.feed(now)
-    assert feeding.problems([bucket.name], now) == ["the anchor s3://evidence: answered 503 Service Unavailable"]
+    assert feeding.problems([bucket], now) == ["the anchor s3://evidence: answered 503 Service Unavailable"]
     assert not feeder.feed(now + timedelta(seconds=1)), "not at once again"
     handler.status = 200
     journal.append_now(Event(kind="call.message"))
@@ -216,10 +216,12 @@ def test_a_place_that_fails_is_told_is_tried_again_and_loses_nothing(
     assert feeder.feed(now + timedelta(minutes=2))
 
     state = AnchorState.objects.get()
-    assert (state.size, state.error, feeding.problems([bucket.name], now)) == (3, "", [])
+    assert (state.size, state.error, feeding.problems([bucket], now)) == (3, "", [])
     ((body, _),) = handler.objects.values()
     assert log.signer.verify_key.open(body.decode()).size == 3, "it covers what did not get there before"
-    assert feeding.problems(["s3://never"], now) == ["the anchor s3://never holds 0 of 3 signed entries"]
+    assert feeding.problems([place(f"s3://never?{options}")], now) == [
+        "the anchor s3://never holds 0 of 3 signed entries"
+    ]
     assert not feeder.feed(now + timedelta(hours=1)), "nothing is new"
 
 
@@ -227,7 +229,7 @@ def test_a_place_that_hangs_holds_nobody_up(journal: Journal, log: Log) -> None:
     reached, release = threading.Event(), threading.Event()
 
     class Hanging:
-        name = "hanging"
+        name, every = "hanging", timedelta(seconds=1)
 
         def put(self, note: str, size: int) -> None:
             reached.set()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from sessions.evidence.gwverify.ed25519 import signature_holds
@@ -42,7 +42,7 @@ class Promised:
         if leaf["kind"] == "process.started":
             self._keys[leaf["writer"]] = str(leaf["facts"].get("receipts", ""))
 
-    def findings(self, writers: Mapping[str, tuple[int, int, int]]) -> Iterator[str]:
+    def findings(self, writers: Mapping[str, Sequence[int]]) -> Iterator[str]:
         """Yield what does not hold. `writers`: first and last number of each writer in the bundle, and how many."""
         for receipt in self._receipts:
             entry, writer, n = receipt["entry"], receipt["writer"], receipt["n"]

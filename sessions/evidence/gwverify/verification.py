@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import csv
 import hashlib
-import io
 import json
 import tempfile
 import zipfile
@@ -16,8 +15,10 @@ from typing import Any, Final
 
 from sessions.content import from_document
 from sessions.evidence.derived import Derived
+from sessions.evidence.gwverify.apart import ENTRIES, Apart
 from sessions.evidence.gwverify.comparing import differences
 from sessions.evidence.gwverify.notes import RETIRED, ROTATED, CannotCheck, Key, Keys, head_of, notes_in
+from sessions.evidence.gwverify.reading import lines, parsed
 from sessions.evidence.gwverify.receipts import Promised, receipts_in
 from sessions.evidence.matrix import Published, write_policies
 from sessions.evidence.tables import Read
@@ -27,13 +28,20 @@ MANIFEST, NOTE, KEYS = "MANIFEST.json", "MANIFEST.note", "log/keys.jsonl"
 ERASURES, LATER = "log/erasures.jsonl", "log/later.txt"
 FORMAT: Final = "holdgate-evidence-v1"
 EARLIER: Final = "access/earlier.jsonl"
+_KEYED: Final = frozenset({ROTATED, RETIRED})
+_BOUND: Final = frozenset({"approval.requested", "approval.approved", "call.intent"})
 _BLOCK: Final = 1 << 20
+APART_FROM: Final = 16 << 20  # bytes of entries from which a second process is worth its start
 _COMMITMENT_TAG: Final = b"holdgate-payload-v1\x00"
 
 
 def manifest_lines(name: str, manifest: bytes) -> list[str]:
     """Return the text that the log's key signs under a manifest; no checkpoint reads like it."""
     return [f"{name}/evidence-manifest", hashlib.sha256(manifest).hexdigest()]
+
+
+Wanted = tuple[int, int, str, str]
+"""A payload that an entry commits to: its length, the entry's log index, its name, its call."""
 
 
 class Verification:
@@ -49,12 +57,12 @@ class Verification:
         self._changes: list[dict[str, Any]] = []  # entries that signed keys in, or retired them
         self._manifest: dict[str, Any] = {}
         self._bodies: dict[str, bytes] = {}  # payloads that say who somebody is, by commitment
-        self._wanted: dict[str, tuple[int, str, str, str]] = {}  # commitment -> length, where, name, call
+        self._wanted: dict[str, Wanted] = {}  # by commitment
         self._erased: dict[str, str] = {}  # commitment -> why
         self._approved: dict[str, Any] = {}
         self._asked: dict[str, Any] = {}
         self._governed: set[str] = set()  # digests of policies that entries name
-        self._writers: dict[str, tuple[int, int, int]] = {}  # first and last number, how many
+        self._writers: dict[str, list[int]] = {}  # first and last number, how many
 
     def findings(self) -> Iterator[str]:
         """Check everything that can be checked and yield each finding as a line."""
@@ -133,36 +141,18 @@ class Verification:
                 yield f"altered: {name}: not what the manifest says"
 
     def _lines(self, name: str) -> Iterator[Any]:
-        with self._zip.open(name) as file:
-            unbuffered: Any = file  # read a line at a time it is several times as slow
-            for line in io.TextIOWrapper(io.BufferedReader(unbuffered, _BLOCK), "utf-8", newline="\n"):
-                yield json.loads(line)
+        return lines(self._zip, name)
 
     def _log(self) -> Iterator[str]:
         start = json.loads(self._zip.read("log/start.json"))
         tree = Frontier(start["size"], [bytes.fromhex(one) for one in start["hashes"]])
-        notes = list(notes_in(self._zip.read("log/checkpoints.txt").decode()))
-        heads = {}
-        for number, note in enumerate(notes):
-            trust = not self._deep and number != len(notes) - 1
-            found = head_of(self._key.signed(note, trust=trust), self._key.name)
-            if found is None:
-                yield f"checkpoint signature: checkpoint {number + 1} of {len(notes)} is not signed by this key"
-            else:
-                heads[found[0]] = found[1]
+        heads: dict[int, bytes] = {}
+        yield from self._heads(heads)
         yield from self._anchored(heads)
         yield from self._root(tree, heads)
         root = heads[max(heads)] if heads else EMPTY_ROOT
-        self._derived = Derived(self._folder, self._manifest["from"], self._manifest["to"], root.hex())
-        for row in self._lines("log/entries.jsonl"):
-            leaf = row["leaf"].encode()
-            if row["i"] != tree.size:
-                yield f"deleted: log index {tree.size}: the next entry is number {row['i']}"
-            digest = _leaf_hash(leaf)
-            tree.append(digest)
-            self.entries += 1
-            yield from self._entry(row["i"], json.loads(leaf), digest.hex())
-            yield from self._root(tree, heads)
+        self._derived = self._make_derived(root.hex())
+        yield from self._entries(tree, heads)
         if heads and max(heads) != tree.size:
             yield f"truncated: checkpoint {max(heads)}: the bundle ends after entry {tree.size}"
         if not heads and tree.size:
@@ -174,6 +164,34 @@ class Verification:
         for writer, (first, last, count) in self._writers.items():
             if last - first + 1 != count:
                 yield f"deleted: writer {writer}: {last - first + 1 - count} of its entries are gone"
+
+    def _heads(self, heads: dict[int, bytes]) -> Iterator[str]:
+        """Take in the size and root of every checkpoint."""
+        notes = list(notes_in(self._zip.read("log/checkpoints.txt").decode()))
+        for number, note in enumerate(notes):
+            trust = not self._deep and number != len(notes) - 1
+            found = head_of(self._key.signed(note, trust=trust), self._key.name)
+            if found is None:
+                yield f"checkpoint signature: checkpoint {number + 1} of {len(notes)} is not signed by this key"
+            else:
+                heads[found[0]] = found[1]
+
+    def _entries(self, tree: Frontier, heads: dict[int, bytes]) -> Iterator[str]:
+        for row in self._lines(ENTRIES):
+            index, text = row["i"], row["leaf"]
+            if index != tree.size:
+                yield f"deleted: log index {tree.size}: the next entry is number {index}"
+            digest = _leaf_hash(text.encode())
+            tree.append(digest)
+            self.entries += 1
+            yield from self._entry(index, parsed(text), digest.hex())
+            if tree.size in heads:
+                yield from self._root(tree, heads)
+
+    def _make_derived(self, root: str) -> Derived | Apart:
+        told = self._folder, self._manifest["from"], self._manifest["to"], root
+        large = self._zip.getinfo(ENTRIES).file_size > APART_FROM
+        return Apart(self._zip.filename, *told) if large and self._zip.filename else Derived(*told)
 
     def _root(self, tree: Frontier, heads: dict[int, bytes]) -> Iterator[str]:
         if tree.size in heads:
@@ -191,22 +209,35 @@ class Verification:
             elif heads and min(heads) <= found[0] <= max(heads) and found[0] not in heads:
                 yield f"deleted: checkpoint {found[0]}: the anchor holds it, the bundle does not"
 
-    def _entry(self, index: int, leaf: dict[str, Any], digest: str) -> Iterator[str]:
-        where = f"log index {index}"
+    def _entry(self, index: int, leaf: dict[str, Any], digest: str) -> list[str]:
+        """Take an entry; return what does not hold of it. (A list, for it is made a million times.)"""
+        found, kind, payloads = [], leaf["kind"], leaf["payloads"]
         if leaf["origin"] != self._key.name:
-            yield f"inserted: {where}: an entry of {leaf['origin']}"
-        first, last, count = self._writers.get(leaf["writer"], (leaf["n"], leaf["n"], 0))
-        self._writers[leaf["writer"]] = (min(first, leaf["n"]), max(last, leaf["n"]), count + 1)
+            found.append(f"inserted: log index {index}: an entry of {leaf['origin']}")
+        self._number(leaf["writer"], leaf["n"])
         self.promised.entry(index, leaf, digest)
         self._derived.entry(Read(index, digest, from_document(leaf)))
         self._governed.add(leaf["policy"]["digest"])
-        for name, one in leaf["payloads"].items():
-            self._wanted[one["c"]] = (one["len"], f"{where} payload {name}", name, leaf["call"])
-        if leaf["kind"] == "payload.erased":
+        for name, one in payloads.items():
+            self._wanted[one["c"]] = (one["len"], index, name, leaf["call"])
+        if kind == "payload.erased":
             self._erase(leaf["facts"])
-        if leaf["kind"] in (ROTATED, RETIRED) and not any(one["i"] == index for one in self._changes):
-            yield f"deleted: {KEYS}: it lacks what {where} says of a key"
-        yield from self._decision(where, leaf)
+        elif kind in _KEYED and not any(one["i"] == index for one in self._changes):
+            found.append(f"deleted: {KEYS}: it lacks what log index {index} says of a key")
+        elif kind in _BOUND:
+            found += self._decision(f"log index {index}", leaf)
+        return found
+
+    def _number(self, writer: str, n: int) -> None:
+        numbers = self._writers.get(writer)
+        if numbers is None:
+            self._writers[writer] = [n, n, 1]
+            return
+        if n > numbers[1]:
+            numbers[1] = n
+        elif n < numbers[0]:
+            numbers[0] = n
+        numbers[2] += 1
 
     def _decision(self, where: str, leaf: dict[str, Any]) -> Iterator[str]:
         """What was asked for, approved and run must be one call."""
@@ -251,18 +282,19 @@ class Verification:
         accounts = self._derived.accounts()
         for row in self._lines("log/payloads.jsonl"):
             body, digest = _body(row), row["c"]
-            length, where, *named = self._wanted.pop(digest, (None, "", "", ""))
-            fits = [row["name"], row["call"]] == named and length == len(body)
-            if length is None:
+            wanted = self._wanted.pop(digest, None)
+            if wanted is None:
                 yield f"inserted: payload {digest}: no entry commits to it"
-            elif not fits or _commitment(bytes.fromhex(row["salt"]), body) != digest:
-                yield f"payload altered: {where}"
+                continue
+            told = (wanted[0], wanted[2], wanted[3]) == (len(body), row["name"], row["call"])
+            if not told or _commitment(bytes.fromhex(row["salt"]), body) != digest:
+                yield f"payload altered: {_where(wanted)}"
             elif digest in accounts:
                 self._bodies[digest] = body
         if self._manifest["payloads"]:
-            for commitment, (_, where, *_) in self._wanted.items():
+            for commitment, wanted in self._wanted.items():
                 if commitment not in self._erased:
-                    yield f"payload missing: {where}: gone without an entry that it was erased"
+                    yield f"payload missing: {_where(wanted)}: gone without an entry that it was erased"
 
     def _tables(self) -> Iterator[str]:
         """Make every table and count anew from entries and payloads, and compare."""
@@ -311,6 +343,10 @@ class Verification:
             missing.discard(digest)
         for digest in sorted(missing):
             yield f"policy missing: {digest}: entries name it, the bundle does not have it"
+
+
+def _where(wanted: Wanted) -> str:
+    return f"log index {wanted[1]} payload {wanted[2]}"
 
 
 def _body(row: dict[str, Any]) -> bytes:
