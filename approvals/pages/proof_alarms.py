@@ -29,8 +29,8 @@ def proof_alarms() -> list[str]:
     """Return one sentence for each thing that admins, auditors and operators must look at; usually none."""
     global _of, _until, _found
     if _of is not runtime() or time.monotonic() >= _until:
-        now, names = database_now(), installation.place_names()
-        outside = feeding.problems(names, now) if names else []
+        now, places = database_now(), installation.places()
+        outside = feeding.problems(places, now) if places else []
         _found = [*standing.alarms(installation.anchor(), now), *outside]
         _of, _until = runtime(), time.monotonic() + KEPT_SECONDS
     return _found
