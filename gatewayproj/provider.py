@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 FRESH_SECONDS = 600.0
 RETRY_SECONDS = 30.0
+# For so long after a failure nobody else waits for a provider that does not answer: anybody may press its button.
+PAUSE_SECONDS = 5.0
 ENDPOINTS = ("authorization_endpoint", "token_endpoint", "jwks_uri", "userinfo_endpoint", "end_session_endpoint")
 # In the discovery document of who names themselves in every answer (RFC 9207 §3).
 NAMES_ITSELF = "authorization_response_iss_parameter_supported"
@@ -66,6 +68,7 @@ class Provider:
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _endpoints: dict[str, str] = field(default_factory=dict)
     _endpoints_until: float = 0.0
+    _asked_in_vain: float = float("-inf")
     _keys: Keys | None = None
     _keys_until: float = 0.0
     _asked_at: float = float("-inf")
@@ -74,9 +77,18 @@ class Provider:
         """Return one of ENDPOINTS, empty when the provider has none. Raises SignInFailed."""
         with self._lock:
             if time.monotonic() >= self._endpoints_until:
-                self._endpoints = _discover(self.issuer)
+                self._endpoints = self._discovered()
                 self._endpoints_until = time.monotonic() + FRESH_SECONDS
             return self._endpoints.get(name, "")
+
+    def _discovered(self) -> dict[str, str]:
+        if time.monotonic() - self._asked_in_vain < PAUSE_SECONDS:
+            raise SignInFailed("the provider could not be asked a moment ago")
+        try:
+            return _discover(self.issuer)
+        except SignInFailed:
+            self._asked_in_vain = time.monotonic()
+            raise
 
     @property
     def names_itself(self) -> bool:

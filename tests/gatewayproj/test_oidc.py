@@ -168,6 +168,18 @@ def test_an_issuer_that_is_down_is_a_page_and_no_fault(corp: FakeIssuer) -> None
     assert (answer.status_code, b"The sign-in did not work." in answer.content) == (503, True)
 
 
+def test_nobody_waits_in_turn_for_an_issuer_that_is_down_and_it_is_asked_again_soon(
+    corp: FakeIssuer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    corp.outage()
+    assert [anonymous().get(START).status_code for _ in range(4)] == [503] * 4
+    assert corp.counts["/.well-known/openid-configuration"] == 1
+
+    corp.outage(False)
+    monkeypatch.setattr("gatewayproj.provider.PAUSE_SECONDS", 0.0)
+    assert anonymous().get(START).status_code == 302
+
+
 GARBAGE = [b"", b"<html>", b"[]", b"{", b'{"keys": 7}', b"\xff" * 64, b" " * 3_000_000]
 
 
