@@ -1,8 +1,9 @@
 """`python -m benchmarks.clients`: what real clients do while people decide, and how often their call is executed.
 
 Each client is installed in an environment of its own, below that of the peers. One gateway on SQLite holds their calls,
-on a connection as it comes and on a patient one; each is approved after 10 s, 70 s or 6 minutes, by the API. All wait
-at the same time, so that a run takes eight minutes. It prints the table of docs/clients.md.
+on a connection as it comes, on a patient one, and for those of the older era on one whose answers are short; each is
+approved after 10 s, 70 s or 6 minutes, by the API. All wait at the same time, so that a run takes eight minutes. It
+prints the table of docs/clients.md.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -33,6 +34,7 @@ DELAYS = (10.0, 70.0, 360.0)
 AFTER = 90.0  # within which a client has its result once it was approved, also by another attempt
 BETWEEN = 4.0
 PATIENT = "patient"
+SHORT = "in short answers"  # for clients who take up a stream again
 NPM = {
     "@modelcontextprotocol/sdk": "1.32.2",
     "@modelcontextprotocol/client": "2.4.0",
@@ -50,6 +52,12 @@ class Client:
     name: str
     command: Callable[[], list[str]]
     env: Callable[[], dict[str, str]] = dict
+    polls: bool = False  # it speaks 2025-11-25, whose streams can be taken up again
+
+    @property
+    def places(self) -> tuple[str, ...]:
+        """The connections on which it calls."""
+        return (CONNECTION, PATIENT, *((SHORT,) if self.polls else ()))
 
 
 @dataclass
@@ -117,19 +125,19 @@ def _packed(name: str, path: str) -> Callable[[], dict[str, str]]:
 
 _V1, _V2 = f"TypeScript SDK {NPM['@modelcontextprotocol/sdk']}", f"TypeScript SDK {NPM['@modelcontextprotocol/client']}"
 CLIENTS = (
-    Client("Python SDK 1.30.0", _python("mcp==1.30.0", "sdk-1")),
+    Client("Python SDK 1.30.0", _python("mcp==1.30.0", "sdk-1"), polls=True),
     Client("Python SDK 2.3.0", _python("mcp==2.3.0", "sdk-2")),
     Client("FastMCP 4.1.2", _python("fastmcp==4.1.2", "fastmcp")),
-    Client("LangChain adapters 0.3.2", _python("langchain-mcp-adapters==0.3.2", "langchain")),
+    Client("LangChain adapters 0.3.2", _python("langchain-mcp-adapters==0.3.2", "langchain"), polls=True),
     Client("OpenAI Agents SDK 0.24.0", _python("openai-agents==0.24.0", "agents")),
     Client("OpenAI Agents SDK 0.24.0, no limit", _python("openai-agents==0.24.0", "agents-patient")),
-    Client(_V1, _script("v1")),
-    Client(f"{_V1}, progress", _script("v1-progress")),
-    Client(_V2, _script("v2")),
+    Client(_V1, _script("v1"), polls=True),
+    Client(f"{_V1}, progress", _script("v1-progress"), polls=True),
+    Client(_V2, _script("v2"), polls=True),
     Client(f"{_V2}, `mode: 'auto'`", _script("modern")),
     Client(f"{_V2}, `mode: 'auto'`, progress", _script("modern-progress")),
     Client(f"MCP Inspector {NPM['@modelcontextprotocol/inspector']}", _program("inspector"),
-           _packed("INSPECTOR", "@modelcontextprotocol/inspector/clients/launcher/build/index.js")),
+           _packed("INSPECTOR", "@modelcontextprotocol/inspector/clients/launcher/build/index.js"), polls=True),
     Client(f"mcp-remote {NPM['mcp-remote']}", _python("mcp==2.3.0", "remote"),
            _packed("REMOTE", "mcp-remote/dist/proxy.js")),
     Client("curl", _program("curl")),
@@ -141,19 +149,29 @@ def _gateway() -> Iterator[World]:
     with (
         running_issuer() as issuer,
         running() as upstream,
+        running(sessions=True) as with_sessions,
         tempfile.TemporaryDirectory(prefix="holdgate-clients-") as folder,
     ):
         people.register_people(issuer)
-        connections = {CONNECTION: connection(upstream.url), PATIENT: connection(upstream.url, wait={"default": "10m"})}
+        connections = {
+            CONNECTION: connection(upstream.url),
+            PATIENT: connection(upstream.url, wait={"default": "10m"}),
+            _named(SHORT): connection(with_sessions.url, wait={"default": "10m", "stream": "50s"}),
+        }
         groups = {"dba": {"members": [people.ALICE.email]}, "platform": {"members": ["root@example.com"]}}
         rules = [word_rule("held", "hold", r"\bdelete\b", approval=one_dba())]
         text = people.config_yaml(issuer.url, "", **spelled_out(connections=connections, groups=groups, rules=rules))
         env = {"HOLDGATE_MAX_HELD_PER_CALLER": "0", "HOLDGATE_LOG_LEVEL": "WARNING"}
-        with world(Path(folder), issuer, {CONNECTION: upstream}, text, **env) as here:
+        with world(Path(folder), issuer, {CONNECTION: upstream, _named(SHORT): with_sessions}, text, **env) as here:
             here.claims = {"lifetime": 7200}
             here.start()
             yield here
             here.gateway.stop()
+
+
+def _named(place: str) -> str:
+    """Return the name of a connection, as addresses have it."""
+    return place.replace(" ", "-")
 
 
 def _begin(here: World, client: Client, jobs: Sequence[Job]) -> subprocess.Popen[str]:
@@ -179,7 +197,7 @@ def _begin(here: World, client: Client, jobs: Sequence[Job]) -> subprocess.Popen
         arguments = {"sql": "delete from orders", "marker": job.mark}
         # An agent of its own, so that none of them can end a call of another.
         token = Program(f"agent-{job.mark}").token(here.issuer, lifetime=7200)
-        told = {"url": f"{here.gateway.url}/mcp/{job.connection}", "token": token, "arguments": arguments}
+        told = {"url": f"{here.gateway.url}/mcp/{_named(job.connection)}", "token": token, "arguments": arguments}
         process.stdin.write(json.dumps(told) + "\n")
     process.stdin.close()
     return process
@@ -215,8 +233,9 @@ def _seen(job: Job) -> str:
     return f"{word} after {seconds:.0f} s, {ending}"
 
 
-def _revision(upstream: FakeUpstream, mark: str) -> str:
-    seen = next((one for one in upstream.requests if mark.encode() in one.body), None)
+def _revision(upstreams: Iterable[FakeUpstream], mark: str) -> str:
+    calls = (one for upstream in upstreams for one in upstream.requests)
+    seen = next((one for one in calls if mark.encode() in one.body), None)
     found = [value.decode() for name, value in seen.headers if name == b"mcp-protocol-version"] if seen else []
     return found[0] if found else "–"
 
@@ -224,7 +243,7 @@ def _revision(upstream: FakeUpstream, mark: str) -> str:
 def measure(delays: Sequence[float], only: str) -> list[str]:
     """Run all clients whose names hold this word, and return the rows of the table."""
     chosen = [client for client in CLIENTS if only.lower() in client.name.lower()]
-    jobs = [Job(client, delay, where) for client in chosen for delay in delays for where in (CONNECTION, PATIENT)]
+    jobs = [Job(client, delay, where) for client in chosen for delay in delays for where in client.places]
     missing: dict[str, str] = {}
     with _gateway() as here, contextlib.ExitStack() as stack:
 
@@ -250,10 +269,12 @@ def measure(delays: Sequence[float], only: str) -> list[str]:
 
 def _rows(here: World, client: Client, jobs: Sequence[Job]) -> Iterator[str]:
     """Give a row for each connection: what was seen after each delay, and how often each of these was executed."""
-    for place, where in (("as it comes", CONNECTION), (PATIENT, PATIENT)):
+    upstreams = list(here.upstreams.values())
+    for where in client.places:
         own = [job for job in jobs if job.client is client and job.connection == where]
-        executed = ", ".join(str(here.upstream.markers[job.mark]) for job in own)
-        cells = [client.name, _revision(here.upstream, own[0].mark), place, *map(_seen, own), executed]
+        executed = ", ".join(str(sum(upstream.markers[job.mark] for upstream in upstreams)) for job in own)
+        place = "as it comes" if where == CONNECTION else where
+        cells = [client.name, _revision(upstreams, own[0].mark), place, *map(_seen, own), executed]
         yield f"| {' | '.join(cells)} |"
 
 

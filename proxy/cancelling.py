@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from approvals import hints, keys
 from approvals.database import in_database
+from proxy.between import mailbox
 from proxy.headers import Headers
 
 if TYPE_CHECKING:
@@ -59,10 +60,18 @@ class Cancelling:
         if notice.message.method != NOTICE or notice.message.era == "modern":
             return
         name = _name(notice, notice.message.params.get("requestId"))
+        if notice.session is not None and notice.connection.wait.stream is not None:
+            # It may be between two answers now, and its transport comes back for the next one all the same.
+            self._background.run(in_database(lambda: mailbox.put(_mark(name), 1, b"")))
         if name in self._waiting:
             self._end(name)
         elif self._house.listener is not None:
             self._background.run(in_database(lambda: hints.changed(name)))
+
+    async def was_given_up(self, exchange: Exchange) -> bool:
+        """Say whether a notice has spoken of this call, whose caller comes back for the rest of its answer."""
+        mark = _mark(_name(exchange, exchange.message.id))
+        return bool(await in_database(lambda: mailbox.after(mark, 0)))
 
     def _heard(self, ids: Iterable[str] | None) -> None:
         for name in ids or ():
@@ -80,6 +89,11 @@ def _name(exchange: Exchange, request_id: Any) -> str:
     kind, known = (type(request_id).__name__, str(request_id)) if isinstance(request_id, str | int) else ("", "")
     place = exchange.session.token if exchange.session is not None else _program(exchange)
     return _PREFIX + keys.keyed_digest("given-up", exchange.actor, exchange.connection_name, place, kind, known)
+
+
+def _mark(name: str) -> str:
+    """Return the place of a notice in the mailbox."""
+    return name.removeprefix(_PREFIX)
 
 
 def _program(exchange: Exchange) -> str:

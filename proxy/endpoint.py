@@ -304,6 +304,11 @@ class Gateway:
         if isinstance(made, Rejection):
             await self._reject(connection, send, made)
             return
+        if await self._steps.asking.cancelling.was_given_up(made):
+            await polling.forget(parked.key)
+            rejection = Rejection(status=404, code=-32600, message="The call was cancelled.")
+            await self._reject(connection, send, rejection)
+            return
         polling.resume(made, parked)
         await self._answer(made, self._steps, receive, send)
 

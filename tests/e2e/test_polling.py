@@ -161,6 +161,27 @@ def test_an_answer_that_is_cut_before_its_time_is_taken_up_as_well(own: World) -
     assert own.upstream.markers[mark] == 1
 
 
+def test_who_gave_up_between_two_answers_is_not_waited_for(own: World) -> None:
+    """The TypeScript SDK says so after a minute, and its transport asks for the rest of the stream all the same."""
+    line, mark = own.caller(DAVE, CONNECTION).initialize(), marker()
+    message = _call(line, mark)
+    last, _ = _leg(line, message)
+    (approval,) = own.asked(mark)
+    line.post({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": message["id"]}})
+    own.noticed()
+    with _answer(line, last_event_id=last) as rest:
+        again, _ = _leg(line, _call(line, mark))
+        asked = own.asked(mark)
+    for one in asked:
+        own.approve(one)
+    _, answer = _leg(line, last=again)
+    own.noticed()
+
+    assert (rest.status, asked) == (404, [approval])
+    assert answer is not None
+    assert own.upstream.markers[mark] == 1
+
+
 @pytest.mark.parametrize(("where", "version"), [("whole", "2025-11-25"), (CONNECTION, "2025-06-18")])
 def test_others_are_held_in_one_answer(own: World, where: str, version: str) -> None:
     line, mark = own.caller(DAVE, where).initialize(), marker()
