@@ -96,6 +96,18 @@ def parse(text: str) -> Parsed:
         raise Unreadable("not JSON, or too deep") from error
 
 
+def parse_bytes(document: bytes) -> Parsed:
+    """Parse JSON in UTF-8, which most messages are in the shortest form. Raises Unreadable or UnicodeDecodeError."""
+    if b'": ' not in document[:_FIRST] and document[1:2] != b"\n":
+        try:
+            value = orjson.loads(document)
+            if orjson.dumps(value) == document:
+                return Parsed(value, False, Style.COMPACT)
+        except (ValueError, TypeError, RecursionError):
+            pass  # the other parser will say what it is
+    return parse(document.decode("utf-8"))
+
+
 def read(text: str) -> tuple[Any, bool]:
     """Parse JSON; return the value and whether an object in it had a key twice (the last one wins).
 
@@ -146,10 +158,11 @@ def _default(value: object) -> orjson.Fragment:
 def write(value: Any, style: Style = Style.COMPACT) -> bytes:
     """Serialise a value that `read` gave, changed or not. Raises Unreadable for lone surrogates."""
     try:
-        if style in {Style.SPACED, Style.SPACED_ASCII}:
-            return _DUMPS[style](value).encode()
-        option = orjson.OPT_INDENT_2 if style is Style.INDENTED else None
-        return orjson.dumps(value, default=_default, option=option)
+        if style is Style.COMPACT:
+            return orjson.dumps(value, default=_default)
+        if style is Style.INDENTED:
+            return orjson.dumps(value, default=_default, option=orjson.OPT_INDENT_2)
+        return _DUMPS[style](value).encode()
     except (TypeError, UnicodeEncodeError, RecursionError) as error:
         raise Unreadable("the value cannot be written as JSON") from error
 

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from masking.detectors import BY_NAME, Detector
 from masking.detectors import DETECTORS as DETECTORS
-from masking.documents import Parsed, Unreadable, parse, write
+from masking.documents import Parsed, Unreadable, parse_bytes, write
 from masking.fields import Fields, Hidden
 from masking.literals import Forms, Literals, forms_of
 from masking.places import Zone, is_message
@@ -102,7 +102,10 @@ class Masker:
             return [Masked(document, {}, changed=False) for document in documents]
         walk = Walk(self._hiding, self._suspicion, forms, required)
         try:
-            parsed = {number: parse(documents[number].decode("utf-8")) for number in suspects}
+            parsed = {number: parse_bytes(documents[number]) for number in suspects}
+            if len(documents) == 1:
+                walk.search(parsed[0].value)
+                return [_walked(walk, documents[0], parsed[0])]
             walk.search([one.value for one in parsed.values()])
             return [_walked(walk, document, parsed.get(number)) for number, document in enumerate(documents)]
         except (Unreadable, UnicodeDecodeError, RecursionError) as error:

@@ -13,7 +13,7 @@ from masking.detectors import Detector, pattern_set
 from masking.documents import Unreadable
 from masking.encodings import CODED, decoded
 from masking.fields import Fields, Hidden
-from masking.folding import parted, plain, plain_with_offsets
+from masking.folding import holds_controls, parted, plain, plain_with_offsets
 from masking.literals import Forms
 from masking.packing import PACKED, packed_in
 from masking.patterns import Pattern, Span
@@ -52,9 +52,13 @@ class Joined:
     def __init__(self, texts: Sequence[str]) -> None:
         self.texts = texts
         self.text = BETWEEN.join(texts)
-        view, self._offsets = plain_with_offsets(self.text)
-        self.view = view.encode("utf-8", "surrogatepass")
-        self._same = self._offsets is None and len(self.view) == len(self.text)
+        self._offsets: list[int] | None = None
+        self._same = self.text.isascii()
+        self.view = self.text.encode("utf-8", "surrogatepass")
+        if not self._same or holds_controls(self.view):
+            view, self._offsets = plain_with_offsets(self.text)
+            self.view = view.encode("utf-8", "surrogatepass")
+            self._same = self._offsets is None and len(self.view) == len(self.text)
         self.starts = list(accumulate([len(text) + len(BETWEEN) for text in texts], initial=0))
         self._plain_starts: list[int] | None = self.starts if self._same else None
 

@@ -94,6 +94,11 @@ def plain(text: str) -> str:
     return text if _is_plain(text) else text.translate(_PLAIN_TABLE)
 
 
+def holds_controls(view: bytes) -> bool:
+    """Say whether ASCII text holds control characters that its plain view leaves out."""
+    return len(view.translate(None, _CONTROL_BYTES)) != len(view)
+
+
 def plain_bytes(text: str) -> bytes:
     """Return the plain view of a text in UTF-8; a lone surrogate is `?`."""
     if text.isascii() and len((encoded := text.encode("ascii")).translate(None, _CONTROL_BYTES)) == len(encoded):

@@ -175,12 +175,20 @@ def _ascii_emails(text: bytes) -> list[Span]:
         at, end = domain.span()
         first = at - _NEAR if at - _NEAR > behind else behind
         start = first + len(text[first:at].rstrip(_LOCAL))
-        if start in (first, at) or text[start] == _APOSTROPHE:
+        if start == at:
+            start = _quoted_part(text, behind, at) if text[at - 1 : at] == b'"' else at
+        elif start == first or text[start] == _APOSTROPHE:
             start = _local_part(text, behind, at)
         if start < at:
             found.append((start, end))
             behind = end
     return found
+
+
+def _quoted_part(text: bytes, behind: int, at: int) -> int:
+    """Return where the quotes open that close before an `@`, as in `"a b"@`; the place of the `@` where none do."""
+    opened = text.rfind(b'"', behind, at - 1)
+    return opened if 0 <= opened < at - 2 and not _LINE_ENDS.search(text, opened, at) else at
 
 
 def _local_part(text: bytes, behind: int, at: int) -> int:
@@ -192,10 +200,6 @@ def _local_part(text: bytes, behind: int, at: int) -> int:
         if start > first:
             break
         reach *= 8
-    if start == at and text[at - 1 : at] == b'"':
-        opened = text.rfind(b'"', behind, at - 1)
-        if 0 <= opened < at - 2 and not _LINE_ENDS.search(text, opened, at):
-            return opened
     while start < at and text[start] == _APOSTROPHE:
         start += 1
     return start

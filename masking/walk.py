@@ -42,8 +42,7 @@ class Walk:
         self.reshaped = False  # an object had a key twice: its first value must not survive in the old bytes
         self._hiding = hiding
         self._suspicion = suspicion
-        # None: nothing is hidden in this text.
-        self._known: dict[str, Shown | None] = {} if forms.in_words else {**hiding.words}
+        self._known: dict[str, Shown | None] = {} if forms.in_words else {**hiding.words}  # None: hides nothing
         self._forms = forms
         self._required = required
         self._nesting = 0
@@ -202,9 +201,10 @@ class Walk:
     def _is_ordinary(self, members: dict[str, Any]) -> bool:
         """Say whether no name in an object hides anything or says what the others are: only its values count."""
         ordinary = self._ordinary
-        for key in members.keys() - ordinary.keys():
-            self._name(key)
-        return members.keys() <= ordinary.keys()
+        if not (known := members.keys() <= ordinary.keys()):
+            for key in members:
+                self._name(key)
+        return known or members.keys() <= ordinary.keys()
 
     def _ordinary_object(self, members: dict[str, Any], place: Place, zone: Zone) -> dict[str, Any]:
         names, known = self._ordinary, self._known
