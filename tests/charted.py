@@ -20,6 +20,8 @@ NEEDED: dict[str, Any] = {
     "existingSecret": "holdgate",
     "config": {"text": "version: 1\n"},
 }
+# Not /run/secrets: in the image that is /var/run/secrets too, where Kubernetes mounts the service account's token.
+SECRETS = "/run/holdgate"
 # The folders that a pod may write, or has its own content in; the longer names first.
 FOLDERS = ("/var/lib/holdgate-log", "/var/lib/holdgate", "/etc/holdgate", "/run/seed")
 
@@ -80,7 +82,7 @@ def _as(component: str, pod: Manifest, folder: Path) -> Iterator[tuple[str, Mani
     def here(text: str) -> str:
         for path in FOLDERS:
             text = text.replace(path, str(place(folder, component, path)))
-        return text
+        return text.replace(SECRETS, "/run/secrets")  # where a `Composition` looks for them
 
     settings = {name: here(value) for name, value in environment(pod).items()}
     for container in containers(pod):

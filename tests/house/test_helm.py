@@ -153,6 +153,8 @@ def test_no_pod_has_a_right_that_it_does_not_need(name: str, component: str) -> 
         }  # fmt: skip
         assert {"requests", "limits"} <= set(container["resources"])
         mounted = {mount["name"] for mount in container["volumeMounts"]}
+        places = {mount["mountPath"] for mount in container["volumeMounts"]}
+        assert not places & {"/run", "/var/run", "/run/secrets", "/var/run/secrets"}, "a token may be mounted below"
         assert mounted <= {volume["name"] for volume in one["volumes"]}
 
 
@@ -170,7 +172,7 @@ def test_what_a_pod_runs_is_there_and_every_setting_is_one_of_the_product(name: 
         known = env.REGISTRY[bare]
         if known.secret:
             assert setting != bare, f"{setting} is a secret: it comes from a file"
-            assert value.removeprefix("/run/secrets/") in charted.files(one, "secrets")
+            assert value.removeprefix(f"{charted.SECRETS}/") in charted.files(one, "secrets")
 
 
 def test_secret_settings_of_the_product_cannot_stand_among_the_values() -> None:

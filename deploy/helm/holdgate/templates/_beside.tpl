@@ -37,9 +37,9 @@ readinessProbe:
 
 {{- define "holdgate.of" -}}{{- /* Settings of a process under a role of the database, with a broker or without. */ -}}
 HOLDGATE_HARDENED: {{ .hardened | quote }}
-HOLDGATE_SECRET_KEY_FILE: /run/secrets/secretKey
-DATABASE_URL_FILE: /run/secrets/{{ .role }}
+HOLDGATE_SECRET_KEY_FILE: /run/holdgate/secretKey
+DATABASE_URL_FILE: /run/holdgate/{{ .role }}
 {{- if .broker }}
-BROKER_URL_FILE: /run/secrets/broker
+BROKER_URL_FILE: /run/holdgate/broker
 {{- end }}
 {{- end -}}

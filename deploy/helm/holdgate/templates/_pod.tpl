@@ -1,6 +1,6 @@
 {{- /*
 A pod with one container of ours. Takes: root, component, command (list of words), grace, resources, probes (text), and
-  secrets    names in .Values.secrets that this process reads, as files in /run/secrets
+  secrets    names in .Values.secrets that this process reads, as files in /run/holdgate
   settings   its own environment: name to value
   keys       the public half of the log's key is put into its state folder
   state      the claim that is its state folder; without one that is empty at each start
@@ -75,7 +75,7 @@ spec:
         {{- end }}
         {{- range $root.Values.secretSettings }}
         {{- if include "holdgate.gets" (dict "component" $component "for" .for) }}
-        - {name: {{ .name }}_FILE, value: /run/secrets/{{ .name }}}
+        - {name: {{ .name }}_FILE, value: /run/holdgate/{{ .name }}}
         {{- end }}
         {{- end }}
       {{- with .probes }}
@@ -90,7 +90,7 @@ spec:
         - {name: state, mountPath: /var/lib/holdgate-log, subPath: log}
         {{- end }}
         {{- if $sources }}
-        - {name: secrets, mountPath: /run/secrets, readOnly: true}
+        - {name: secrets, mountPath: /run/holdgate, readOnly: true}
         {{- end }}
         {{- if .keys }}
         - {name: keys, mountPath: /var/lib/holdgate/keys, readOnly: true}
@@ -136,7 +136,7 @@ spec:
 {{- if or (has "all" $for) (has .component $for) }}yes{{ end -}}
 {{- end -}}
 
-{{- /* Everything that lies in /run/secrets of one process. */ -}}
+{{- /* Everything that lies in /run/holdgate of one process. */ -}}
 {{- define "holdgate.sources" -}}
 {{- $root := .root -}}{{- $component := .component -}}
 {{- range .secrets }}
