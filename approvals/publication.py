@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from django.db import connection
 
-from approvals import alerts, hints, known, secrets
+from approvals import alerts, hints, known, secret_reader, secrets
 from approvals import outlet as outlets
 from approvals.config.document import diff, document, document_digest, parse_document
 from approvals.config.stdio import is_reference
@@ -151,7 +151,7 @@ def _learn(config: Config) -> None:
     for reference in filter(is_reference, references):
         if not secrets.is_slow(reference):
             with contextlib.suppress(SecretUnavailable):
-                secrets.configured().read(reference)
+                secret_reader.configured().read(reference)
 
 
 def revision_in_transaction() -> int:

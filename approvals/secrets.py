@@ -4,25 +4,22 @@
 - `file:PATH`  a mounted secret
 - `exec:NAME`  the output of a command that the operator configured under that name (any secret manager's own CLI)
 - `vault:PATH#FIELD`  a field of what is at that path of the HTTP API of HashiCorp Vault or OpenBao
+
+The reader that the settings of the gateway describe is in `approvals.secret_reader`; the agent makes its own.
 """
 
 from __future__ import annotations
 
 import hmac
-import json
 import os
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
-from functools import cache
 from pathlib import Path
-from typing import Any, NoReturn
-
-from django.conf import settings
-from django.core.exceptions import ImproperlyConfigured
+from typing import NoReturn
 
 from approvals import known
-from approvals.vault import Login, Vault, VaultError
+from approvals.vault import Vault, VaultError
 
 LONGEST = 64 * 1024
 KEPT = 5.0
@@ -135,46 +132,9 @@ class Secrets:
             raise SecretUnavailable("the command failed") from None
 
 
-@cache
-def configured() -> Secrets:
-    """Return the reader of this process. Raises ImproperlyConfigured when the setting of the commands is wrong."""
-    try:
-        commands: Any = json.loads(settings.EXEC_CREDENTIALS)
-    except ValueError as error:
-        msg = "HOLDGATE_EXEC_CREDENTIALS must be a JSON object."
-        raise ImproperlyConfigured(msg) from error
-    valid = isinstance(commands, dict) and all(
-        isinstance(argv, list) and argv and all(isinstance(word, str) for word in argv) for argv in commands.values()
-    )
-    if not valid:
-        msg = "HOLDGATE_EXEC_CREDENTIALS must map each name to a list of words."
-        raise ImproperlyConfigured(msg)
-    return Secrets(commands=commands, vault=_vault(settings.VAULT))
-
-
 def is_slow(reference: str) -> bool:
     """Say whether a reference is read by a command or over the network: not to be read only to see whether it can."""
     return reference.startswith(("exec:", "vault:"))
-
-
-def _vault(setting: Mapping[str, str]) -> Vault | None:
-    """Return the server that the settings name, None without one. Raises ImproperlyConfigured."""
-    if not setting["address"]:
-        return None
-    method: Any = setting["auth"]
-    names = {"token": ("token",), "approle": ("role_id", "secret_id"), "kubernetes": ("jwt",)}[method]
-    if not setting[names[0]]:
-        msg = f"HOLDGATE_VAULT_{names[0].upper()}_FILE must name a file: HOLDGATE_VAULT_AUTH is {method}."
-        raise ImproperlyConfigured(msg)
-    if method == "kubernetes" and not setting["role"]:
-        msg = "HOLDGATE_VAULT_ROLE must be set: HOLDGATE_VAULT_AUTH is kubernetes."
-        raise ImproperlyConfigured(msg)
-    login = Login(method, {name: setting[name] for name in names}, setting["mount"], setting["role"])
-    try:
-        return Vault(setting["address"], login, namespace=setting["namespace"], ca_file=setting["ca_file"])
-    except ValueError as error:
-        msg = f"HOLDGATE_VAULT_ADDR {error}."
-        raise ImproperlyConfigured(msg) from error
 
 
 def _read_file(path: str) -> str:

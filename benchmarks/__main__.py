@@ -13,11 +13,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from benchmarks import across, alone, held, masked, paired, peers, recall, soak
+from benchmarks import across, alone, behind, held, masked, paired, peers, recall, soak
 from benchmarks.report import Figure, as_json, table
 from benchmarks.world import World, database_url, machine, world
 
-CELLS = ("policy", "masking", "recall", "record", "across", "calls", "bodies", "streams", "peers", "held")
+CELLS = ("policy", "masking", "recall", "record", "across", "calls", "bodies", "streams", "agent", "peers", "held")
 # These take minutes, so they are measured only when they are asked for.
 SLOW = ("growth", "soak")
 UNHURRIED = {"peers"}  # not with --quick
@@ -69,6 +69,7 @@ def measure(cells: Sequence[str], size: Size, database: str) -> list[Figure]:
         "calls": lambda running: paired.calls(running, seconds=size.seconds, rounds=size.rounds),
         "bodies": lambda running: paired.bodies(running, seconds=size.seconds / 2, rounds=size.rounds),
         "streams": lambda running: paired.streams(running, count=size.streams),
+        "agent": lambda running: behind.behind(running, seconds=size.seconds, rounds=size.rounds),
         "peers": lambda running: peers.peers(
             running, seconds=size.seconds * 1.5, rounds=size.rounds, install=list(cells) == ["peers"]
         ),

@@ -17,12 +17,13 @@ import psycopg
 import yaml
 
 from benchmarks.child import Child, child, pin
+from tests.agent import NAME
 from tests.gateway import Gateway, installation
 from tests.issuer import CLIENT_ID, CLIENT_SECRET, FakeIssuer, running_issuer
 from tests.people import ALICE, CONNECTION, DAVE, config_yaml, register_people
 
 ISSUER = "https://id.example.com"
-UNMASKED, HELD = "unmasked", "held"
+UNMASKED, HELD, BEHIND = "unmasked", "held", "behind"
 LOAD_CORE, TARGET_CORE = 0, 1
 LOCAL_POSTGRESQL = "postgresql://postgres@127.0.0.1:5432/postgres"
 
@@ -107,7 +108,7 @@ def bearers(issuer: FakeIssuer) -> tuple[str, str]:
 
 
 def configuration(issuer: str, upstream: str) -> str:
-    """Return the policy of the tests' cast with three connections to the upstream."""
+    """Return the policy of the tests' cast with four connections to the upstream, one of them through an agent."""
     document: dict[str, Any] = yaml.safe_load(config_yaml(issuer, upstream))
     orders = document["connections"][CONNECTION]
     orders["credential"] = {"header": "Authorization", "prefix": "Bearer ", "value": "env:BENCH_CREDENTIAL"}
@@ -115,8 +116,10 @@ def configuration(issuer: str, upstream: str) -> str:
     approval = {"require": {"any_of": [{"groups": ["dba"], "count": 1}]}, "expires_after": "30m"}
     held = {"default": "hold", "default_approval": approval, "wait": {"default": "15m"}}
     document["connections"][HELD] = {**orders, **held, "url": upstream.replace("/mcp", "/held")}
+    unsaid = {key: value for key, value in orders.items() if key not in {"url", "credential"}}
+    document["connections"][BEHIND] = {**unsaid, "transport": "agent", "agent": NAME}
     for rule in document["masking"]:
-        rule["connections"] = [CONNECTION, HELD]
+        rule["connections"] = [CONNECTION, HELD, BEHIND]
     return json.dumps(document)  # JSON is YAML, and knows no aliases
 
 

@@ -36,8 +36,8 @@ async def _no_websocket(_scope: Any, receive: Any, send: Any) -> None:
     await send({"type": "websocket.close"})
 
 
-gateway = build_gateway()
-websocket = AuthMiddlewareStack(
+gateway, agents = build_gateway()
+inbox = AuthMiddlewareStack(
     URLRouter([_route("ws/inbox/", InboxConsumer.as_asgi()), re_path(r"", _any(_no_websocket))])
 )
 
@@ -52,8 +52,9 @@ application = Lifespan(
                     re_path(r"", _any(pages)),
                 ]
             ),
-            "websocket": websocket,
+            "websocket": URLRouter([_route("ws/agent/", agents), re_path(r"", _any(inbox))]),
         }
     ),
     gateway,
+    agents,
 )

@@ -15,6 +15,7 @@ from approvals.notices.health import broken_routes
 from approvals.reachability import unreachable_quorums
 from approvals.runtime import runtime
 from gatewayproj.soundness import record_guard
+from proxy.tunnel.registry import problems as agent_problems
 from sessions import installation
 from sessions.evidence.standing import LATE
 from sessions.journal import RecordUnavailable
@@ -38,9 +39,9 @@ def healthz(request: HttpRequest) -> HttpResponse:
 def readyz(request: HttpRequest) -> JsonResponse:
     """Answer 200 when every check holds, else 503.
 
-    Quorum gaps and broken routes are told and do not count: calls are still held, and the dashboard shows them. So
-    are a log that is not extended, for calls are recorded, and how this process could change the record, unless
-    HOLDGATE_HARDENED is set.
+    Quorum gaps and broken routes are told and do not count: calls are still held, and the dashboard shows them. So are
+    agents that are away, without which only their own connections fail; a log that is not extended, for calls are
+    recorded; and how this process could change the record, unless HOLDGATE_HARDENED is set.
     """
     checks = {name: _outcome(check) for name, check in _CHECKS.items()}
     ready = all(outcome == "ok" for outcome in checks.values())
@@ -52,6 +53,7 @@ def readyz(request: HttpRequest) -> JsonResponse:
         "anchors": anchor_problems() if ready else [],
         "quorum": _gaps.of(runtime().policies.current.policy) if ready else [],
         "routes": _routes.of(runtime().policies.current.policy) if ready else [],
+        "agents": agent_problems(runtime().policies.current.policy.config) if ready else [],
     }
     return JsonResponse(body, status=200 if ready else 503)
 

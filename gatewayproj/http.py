@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from django.conf import settings
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from proxy.response import UNREAD
 
@@ -23,6 +24,9 @@ LONGEST_HEAD = 64 * 1024
 _LOOKS = (0.02, 0.1, 0.3, 0.6)
 # Seconds after its answer, within which a caller hangs up who has read it, or wants it no more.
 _AT_ONCE = 1.0
+# Of a WebSocket: more than a frame of an agent, far less than what would fill a memory.
+LONGEST_MESSAGE = 512 * 1024
+AGENTS = "/ws/agent/"
 
 
 class Protocol(HttpToolsProtocol):
@@ -151,3 +155,15 @@ class Protocol(HttpToolsProtocol):
         if self._coming is not None:
             self._coming.cancel()
             self._coming = None
+
+
+class WebSocket(WebSocketsSansIOProtocol):
+    """One WebSocket. When the server stops, that of an agent stays: calls that run have their answers through it.
+
+    `proxy.tunnel.door` closes it as soon as none runs.
+    """
+
+    def shutdown(self) -> None:
+        if self.handshake_complete and not self.close_sent and self.scope["path"] == AGENTS:
+            return
+        super().shutdown()

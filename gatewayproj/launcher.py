@@ -18,7 +18,7 @@ from approvals.database import in_database
 from approvals.runtime import runtime
 from approvals.slack.socket import Keeper
 from gatewayproj.celery import EmbeddedCelery
-from gatewayproj.http import Protocol
+from gatewayproj.http import LONGEST_MESSAGE, Protocol, WebSocket
 from gatewayproj.stdio import StdioServing
 
 if TYPE_CHECKING:
@@ -85,7 +85,8 @@ class Launcher:
         config = uvicorn.Config(
             application,
             http=Protocol,
-            ws="websockets-sansio",
+            ws=WebSocket,
+            ws_max_size=LONGEST_MESSAGE,
             log_config=None,
             access_log=False,
             server_header=False,
@@ -126,8 +127,9 @@ class Launcher:
         if self._celery is not None:
             await asyncio.get_running_loop().run_in_executor(None, self._celery.stop)
         if self._server is not None and self._serving is not None:
-            from gatewayproj.asgi import gateway
+            from gatewayproj.asgi import agents, gateway
 
+            agents.begin_shutdown()
             gateway.begin_shutdown()
             self._server.should_exit = True
             await self._serving

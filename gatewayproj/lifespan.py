@@ -24,12 +24,14 @@ from approvals.windows import LOOK_SECONDS
 from gatewayproj import metrics, soundness
 from gatewayproj.alone import Alone, Presence
 from gatewayproj.env import settings_digest
+from gatewayproj.internal import Internal
 from gatewayproj.stopping import StopSignals
 from gatewayproj.wiring import close_key_sets
 from proxy import buckets, legacy, task_owners
 from proxy.between import mailbox
 from proxy.counts import FLUSH_SECONDS
 from proxy.oauth import stored
+from proxy.tunnel.door import LOOK_SECONDS as AGENT_LOOK_SECONDS
 from sessions import heartbeat, installation
 from sessions.events import Event
 from sessions.outside.feeding import Feeder
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from proxy.endpoint import Gateway
+    from proxy.tunnel.door import Agents
 
 log = logging.getLogger("holdgate.process")
 
@@ -47,21 +50,24 @@ CLEANING_SECONDS = 3600.0
 DISCOVERY_SECONDS = 2.0
 ALIVE_LOOK_SECONDS = 60.0
 COLLECT_AFTER = 10_000
+IDLE_LOOK_SECONDS = 0.1
 
 
 class Lifespan:
     """Wraps the routers and answers ASGI's lifespan messages (ASGI spec, lifespan 2.0)."""
 
-    def __init__(self, app: Any, gateway: Gateway) -> None:
+    def __init__(self, app: Any, gateway: Gateway, agents: Agents) -> None:
         self._app = app
         self._gateway = gateway
+        self._agents = agents
+        self._internal = Internal(agents)
         self._sequencer: Sequencer | None = None
         self._feeders: list[Feeder] = []
         self._listener: Listener | None = None
         self._chores: list[asyncio.Task[None]] = []
         self._alone = Alone(Path(settings.STATE_DIR))
         self._presence: Presence | None = None
-        self._signals = StopSignals(gateway.begin_shutdown)
+        self._signals = StopSignals(self._begin_shutdown)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] != "lifespan":
@@ -115,6 +121,8 @@ class Lifespan:
             asyncio.create_task(_forever("windows", LOOK_SECONDS, house.windows.look)),
             asyncio.create_task(_forever("pins", LOOK_SECONDS, house.pins.look)),
             asyncio.create_task(_forever("discovery", DISCOVERY_SECONDS, self._gateway.discover)),
+            asyncio.create_task(_forever("agents", AGENT_LOOK_SECONDS, self._agents.look)),
+            asyncio.create_task(_forever("leaving agents", IDLE_LOOK_SECONDS, self._agents.leave_when_idle)),
             asyncio.create_task(metrics.watch_loop()),
             asyncio.create_task(_forever("presence", RECOVERY_SECONDS, self._stay)),
             asyncio.create_task(_forever("counting", FLUSH_SECONDS, self._gateway.flush_counts)),
@@ -123,7 +131,12 @@ class Lifespan:
                 _forever("sign of life", min(ALIVE_LOOK_SECONDS, settings.ALIVE_SECONDS or 60), _alive)
             ),
         ]
+        await self._internal.start()
         self._signals.take()
+
+    def _begin_shutdown(self) -> None:
+        self._agents.begin_shutdown()
+        self._gateway.begin_shutdown()
 
     def _enter(self) -> None:
         """Look whether this process may serve here at all. Raises Refused, AnotherGateway or a database's error."""
@@ -155,6 +168,7 @@ class Lifespan:
         for chore in self._chores:
             chore.cancel()
         await self._gateway.drain()
+        await self._internal.stop()
         await close_key_sets()
         if self._listener is not None:
             await self._listener.stop()

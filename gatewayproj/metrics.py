@@ -141,6 +141,15 @@ deliveries = Counts(
     "holdgate_deliveries", "Attempts to send notifications, of all processes.", ("channel", "outcome"), registry
 )
 owed = Gauge("holdgate_break_glass_open", "Approvals by one person alone that nobody has reviewed.", registry=registry)
+agent_there = Gauge(
+    "holdgate_agent_connected", "1 while an agent is connected, to any process.", ["agent"], registry=registry
+)
+agent_fails = Gauge(
+    "holdgate_agent_server_failing",
+    "1 while a server fails behind its agent.",
+    ["agent", "connection"],
+    registry=registry,
+)
 hears = Gauge("holdgate_listening", "1 while hints of other processes are heard.", registry=registry)
 revision = Gauge("holdgate_policy_revision", "The policy by which this process judges.", registry=registry)
 loop_lag = Histogram("holdgate_event_loop_lag_seconds", "How late the event loop was.", buckets=FAST, registry=registry)

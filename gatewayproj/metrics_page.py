@@ -21,6 +21,8 @@ from approvals.states import Status
 from approvals.streams.following import standings
 from gatewayproj import metrics
 from gatewayproj.health import is_unsigned
+from proxy.models import Agent
+from proxy.tunnel.registry import is_connected, servers_of
 from sessions import installation
 from sessions.models import AnchorState, Entry, SequencerState
 
@@ -79,6 +81,7 @@ def _look() -> None:
         _look_at_the_log()
         _look_at_the_outbox()
         _look_at_the_streams()
+        _look_at_agents()
         if settings.ANCHORS:
             _look_at_anchors()
     except DatabaseError:
@@ -99,6 +102,15 @@ def _look_at_the_streams() -> None:
         metrics.stream_behind.labels(one.name).set(one.behind)
         metrics.stream_seconds.labels(one.name).set(one.seconds)
         metrics.stream_failures.labels(one.name).set(one.attempts)
+
+
+def _look_at_agents() -> None:
+    metrics.agent_there.clear()
+    metrics.agent_fails.clear()
+    for agent in Agent.objects.filter(revoked_at=None):
+        metrics.agent_there.labels(agent.name).set(is_connected(agent))
+        for server, state in servers_of(agent):
+            metrics.agent_fails.labels(agent.name, server).set(state.startswith("failing"))
 
 
 def _look_at_anchors() -> None:

@@ -227,6 +227,17 @@ STDIO_SOCKET = Path(
     or STATE_DIR / "stdio.sock"
 ).absolute()
 
+INTERNAL_BIND = env.text(
+    "HOLDGATE_INTERNAL_BIND",
+    "",
+    "Address and port, such as `10.0.0.5:8090`, where other web processes pass on calls for agents; see agent.md.",
+)
+INTERNAL_URL = env.text(
+    "HOLDGATE_INTERNAL_URL",
+    "",
+    "Where they reach that port, such as `http://10.0.0.5:8090`; default: the address it is bound to.",
+)
+
 _MAIL = mail.parse(
     env.secret("HOLDGATE_EMAIL_URL", "Mail server of the notifications: `smtp://user@host:587` or `smtps://…:465`."),
     env.secret("HOLDGATE_EMAIL_PASSWORD", "Password at the mail server, when it does not stand in the URL."),

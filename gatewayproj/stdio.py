@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import uvicorn
 from django.conf import settings
 
-from approvals import secrets
+from approvals import secret_reader
 from approvals.stdio_commands import configured
 from proxy.credentials import Credentials
 from proxy.stdio.door import token
@@ -67,7 +67,7 @@ class StdioServing:
     async def start(self) -> None:
         """Bind and serve. Raises CannotServe."""
         listener = self._bind()
-        credentials = self._credentials or Credentials(secrets.configured())
+        credentials = self._credentials or Credentials(secret_reader.configured())
         commands = configured() if self._commands is None else self._commands
         self.runner = Runner(
             Launches(self._policies, credentials, commands), token(), Upstream(networks=settings.UPSTREAM_NETWORKS)

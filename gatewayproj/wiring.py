@@ -6,7 +6,7 @@ from functools import cache
 
 from django.conf import settings
 
-from approvals import secrets
+from approvals import secret_reader
 from approvals.runtime import runtime
 from gatewayproj import metrics
 from proxy.background import Background
@@ -21,6 +21,8 @@ from proxy.oauth.tokens import Tokens
 from proxy.stdio.door import Door
 from proxy.steps import GatewaySteps
 from proxy.transport import Transport
+from proxy.tunnel.door import Agents
+from proxy.tunnel.sender import AgentUpstream
 from proxy.upstream import Upstream, pooled_transport
 
 # For what is asked of issuers: their keys, and tokens for servers.
@@ -45,8 +47,8 @@ def identity() -> Identity:
     return Identity(key_sets(), public_url=settings.PUBLIC_URL)
 
 
-def build_gateway() -> Gateway:
-    """Return the MCP endpoint with everything behind it. Connections are opened at first use."""
+def build_gateway() -> tuple[Gateway, Agents]:
+    """Return the MCP endpoint with all that is behind it, and the door for agents. Nothing is opened before its use."""
     house = runtime()
     background = Background()
     sessions = LegacySessions()
@@ -54,12 +56,13 @@ def build_gateway() -> Gateway:
     metrics.watch_record(house.journal)
     counts.observe = metrics.refused
     runner = Door(lambda: settings.STDIO_SOCKET)
-    upstream, credentials = Upstream(networks=settings.UPSTREAM_NETWORKS), Credentials(secrets.configured())
+    upstream, credentials = Upstream(networks=settings.UPSTREAM_NETWORKS), Credentials(secret_reader.configured())
     tokens, between = Tokens(_key_transport(), credentials), Translation(sessions, background)
-    transport = Transport(upstream, credentials, tokens, sessions, runner, between)
+    agents = Agents(house, counts)
+    transport = Transport(upstream, credentials, tokens, sessions, runner, AgentUpstream(agents), between)
     steps = GatewaySteps(house, transport, sessions, background, counts)
     metrics.watch_crowd(steps.crowd)
-    return Gateway(
+    gateway = Gateway(
         house=house,
         identity=identity(),
         sessions=sessions,
@@ -68,3 +71,5 @@ def build_gateway() -> Gateway:
         background=background,
         counts=counts,
     )
+    agents.is_idle = lambda: not gateway.running
+    return gateway, agents

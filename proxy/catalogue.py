@@ -205,7 +205,8 @@ class Catalogue:
         noted = self._outages.noted(exchange, event.kind, fault.reason, fault.detail)
         await self._house.journal.append(*exchange.opening, event, *noted)
         exchange.opening = ()
-        refusal = type(fault)(fault.message, executed="false", url=fault.url).refusal(call_id=exchange.call_id)
+        unlisted = type(fault)(fault.message, executed="false", url=fault.url, retry_after=fault.retry_after)
+        refusal = unlisted.refusal(call_id=exchange.call_id)
         status = 404 if isinstance(fault, SessionLost) else None
         return CallFailed(refusal, status=status, receipt=self._house.journal.receipt(exchange.call_id))
 

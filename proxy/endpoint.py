@@ -86,13 +86,17 @@ class Gateway:
         self._builtin = builtin.BuiltIn(house, steps, background, counts)
         self._standing = Standing()
         self._stopping = False
+        self.running = 0  # requests that are being served now
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         connection = scope["url_route"]["kwargs"]["connection"]
+        self.running += 1
         try:
             await self._serve(connection, scope, receive, send)
         except CallerGone:
             return
+        finally:
+            self.running -= 1
 
     def begin_shutdown(self) -> None:
         """Refuse new calls and give held ones their pending result now."""

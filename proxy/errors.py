@@ -25,7 +25,8 @@ class Fault(Exception):
     answer body.
 
     `executed` says whether the upstream ran the call, `status` is the HTTP status that the upstream sent, if
-    any, `detail` is a word for the record that says more than the reason, `url` where the caller can do something.
+    any, `detail` is a word for the record that says more than the reason, `url` where the caller can do something,
+    `retry_after` after how many seconds the same call may well succeed.
     """
 
     reason: ClassVar[str]
@@ -39,18 +40,27 @@ class Fault(Exception):
         status: int | None = None,
         detail: str = "",
         url: str | None = None,
+        retry_after: float | None = None,
     ) -> None:
         super().__init__(message)
         self.message = message
         self.status = status
         self.detail = detail
         self.url = url
+        self.retry_after = retry_after
         if executed is not None:
             self.executed = executed
 
     def refusal(self, *, call_id: str = "") -> Refusal:
         """Return the fault as the caller sees it."""
-        return Refusal(reason=self.reason, executed=self.executed, message=self.message, call_id=call_id, url=self.url)
+        return Refusal(
+            reason=self.reason,
+            executed=self.executed,
+            message=self.message,
+            call_id=call_id,
+            retry_after=self.retry_after,
+            url=self.url,
+        )
 
 
 class CredentialUnavailable(Fault):

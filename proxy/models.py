@@ -89,3 +89,27 @@ class TokenGrant(models.Model):
 
     def __str__(self) -> str:
         return f"grant at {self.connection}"
+
+
+class Agent(models.Model):
+    """An agent in another network: what it may serve, by which token it is known, and where its socket is."""
+
+    name = models.CharField(primary_key=True, max_length=63)
+    connections = models.JSONField(default=list, help_text="Names of the connections that it may serve.")
+    token = models.CharField(max_length=64, unique=True, help_text="SHA-256 of its token.")
+    token_before = models.CharField(max_length=64, blank=True, db_index=True, help_text="Until the new one is used.")
+    token_before_until = models.DateTimeField(null=True)
+    made_at = models.DateTimeField()
+    rotated_at = models.DateTimeField(null=True)
+    revoked_at = models.DateTimeField(null=True)
+    epoch = models.BigIntegerField(default=0, help_text="Counts its sockets: the newest one alone is served.")
+    process = models.CharField(max_length=64, blank=True, help_text="The process that has the socket.")
+    address = models.CharField(max_length=200, blank=True, help_text="Where other processes reach that process.")
+    connected_at = models.DateTimeField(null=True)
+    seen_at = models.DateTimeField(null=True, help_text="When that process last had the socket.")
+    build = models.CharField(max_length=100, blank=True)
+    serves = models.JSONField(default=list, help_text="What it says it serves.")
+    health = models.JSONField(default=dict, help_text="What it says of its servers.")
+
+    def __str__(self) -> str:
+        return self.name

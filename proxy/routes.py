@@ -14,18 +14,30 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from proxy.errors import CredentialUnavailable, UpstreamUnavailable
 
 if TYPE_CHECKING:
     from approvals.addresses import Networks
     from approvals.config.reaching import Proxy, Tls
-    from approvals.config.schema import Connection
     from approvals.secrets import Secret
     from proxy.credentials import Credentials
 
 LOOK_SECONDS = 1.0
+
+
+class Reached(Protocol):
+    """What says how a server is reached: a connection, or an entry in the file of an agent."""
+
+    @property
+    def tls(self) -> Tls | None: ...
+    @property
+    def proxy(self) -> Proxy | None: ...
+    @property
+    def narrowed(self) -> Networks | None: ...
+
+
 _VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 Stamps = tuple[tuple[int, int, int], ...]
 
@@ -57,10 +69,10 @@ class Routes:
         self._contexts: dict[Tls, _Kept] = {}
         self._reading: dict[Tls, asyncio.Task[_Kept]] = {}
 
-    async def of(self, connection: Connection) -> Route | None:
+    async def of(self, connection: Reached) -> Route | None:
         """Return the way to a connection's server, None for the usual one. Raises faults of `proxy.errors`."""
         tls, proxy = connection.tls, connection.proxy
-        if tls is None and proxy is None and connection.networks is None:
+        if tls is None and proxy is None and connection.narrowed is None:
             return None
         return Route(
             networks=connection.narrowed,
@@ -70,7 +82,7 @@ class Routes:
             proxy_headers={} if proxy is None else await self._login(proxy),
         )
 
-    async def secrets(self, connection: Connection) -> tuple[Secret, ...]:
+    async def secrets(self, connection: Reached) -> tuple[Secret, ...]:
         """Return what the proxy knows and nobody else may. Raises CredentialUnavailable."""
         proxy = connection.proxy
         if proxy is None or proxy.password is None:

@@ -18,6 +18,7 @@ from proxy.routes import Routes
 from proxy.standing import pulsed
 from proxy.stdio.door import Door, fields, owner
 from proxy.stdio.launches import secrets_of
+from proxy.tunnel.sender import AgentUpstream, address_of
 from proxy.upstream import Answer, Credential, Upstream, UpstreamRequest
 
 if TYPE_CHECKING:
@@ -55,10 +56,12 @@ class Transport:
         tokens: Tokens,
         sessions: LegacySessions,
         runner: Door,
+        agents: AgentUpstream,
         between: translation.Translation,
     ) -> None:
         self._upstream = upstream
         self._runner = runner
+        self._agents = agents
         self._credentials = credentials
         self._tokens = tokens
         self._sessions = sessions
@@ -175,7 +178,7 @@ class Transport:
             verb="DELETE",
             session=session.upstream,
             credential=await self._credential(name, connection, asker),
-            fields=owner(actor) if connection.is_kept else (),
+            fields=owner(actor) if connection.is_told_callers else (),
             timeout=10.0,
             route=None if connection.is_kept else await self._routes.of(connection),
         )
@@ -186,6 +189,7 @@ class Transport:
         """Close all connections."""
         await self._upstream.aclose()
         await self._runner.upstream.aclose()
+        await self._agents.aclose()
         self._credentials.close()
 
     async def _request(
@@ -201,16 +205,20 @@ class Transport:
             headers=_own_headers(exchange, method) if method else exchange.headers,
             session=exchange.session.upstream if exchange.session else None,
             credential=credential,
-            fields=fields(exchange.caller, exchange.snapshot.revision) if connection.is_kept else (),
+            fields=fields(exchange.caller, exchange.snapshot.revision) if connection.is_told_callers else (),
             timeout=float(connection.timeout),
             max_answer=connection.max_answer,
             route=None if connection.is_kept else await self._routes.of(connection),
         )
 
-    def _upstream_of(self, connection: Connection) -> Upstream:
+    def _upstream_of(self, connection: Connection) -> Upstream | AgentUpstream:
+        if connection.agent is not None:
+            return self._agents
         return self._runner.upstream if connection.is_kept else self._upstream
 
     def _url(self, name: str, connection: Connection) -> str:
+        if connection.agent is not None:
+            return address_of(connection.agent, name)
         return self._runner.url(name) if connection.is_kept else str(connection.url)
 
     async def _secrets_at_hand(self, name: str, connection: Connection, asker: Asker) -> tuple[Secret, ...]:

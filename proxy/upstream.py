@@ -32,7 +32,7 @@ from proxy.errors import (
     UpstreamUnavailable,
 )
 from proxy.stdio import faults
-from proxy.upstream_answer import MAX_ANSWER, Answer, Credential, Opened, UpstreamRequest
+from proxy.upstream_answer import MAX_ANSWER, Answer, Credential, Opened, UpstreamRequest, deadline_of, exchange
 
 if TYPE_CHECKING:
     import httpx
@@ -53,8 +53,6 @@ MAX_UNUSABLE = 5
 CHUNK_BYTES = 16 * 1024
 ANY = Networks()
 
-_TRACING = frozenset({b"traceparent", b"tracestate"})
-_OWN = frozenset({b"mcp-session-id"})
 _FIXED = [
     ("accept", "application/json, text/event-stream"),
     ("accept-encoding", "identity"),  # masking needs the text itself
@@ -66,7 +64,8 @@ class Upstream:
     """The connections of this process to all upstreams. Made once; used in one event loop; closed at the end.
 
     `tls` replaces the system's trust store; `connect_timeout` is in seconds; `networks` may be dialled. With `socket`
-    every request goes to the runner of stdio servers on that Unix socket, which may tell faults.
+    every request goes to the runner of stdio servers on that Unix socket. It may tell faults, as whatever is asked with
+    `hears_faults` may.
     """
 
     def __init__(
@@ -75,10 +74,12 @@ class Upstream:
         tls: ssl.SSLContext | None = None,
         connect_timeout: float = CONNECT_SECONDS,
         socket: Callable[[], str] | None = None,
+        hears_faults: bool = False,
         networks: Networks = ANY,
     ) -> None:
         self._tls = tls
         self._socket = socket
+        self._hears_faults = hears_faults or socket is not None
         self._networks = networks
         self._session: aiohttp.ClientSession | None = None
         # A connection that one of these allowed must serve nobody whom another one governs.
@@ -92,26 +93,18 @@ class Upstream:
         Use the answer in `async with`; leaving it early cancels the request upstream. Raises the faults of
         `proxy.errors`, each of which says whether the call was executed.
         """
-        deadline = None if request.timeout is None else asyncio.get_running_loop().time() + request.timeout
-        answer = Answer(self._send, request, await self._send(request, deadline), deadline)
-        try:
-            await answer.begin()
-        except BaseException:
-            await answer.aclose()
-            raise
-        return answer
+        return await exchange(self._send, request)
 
     async def open(self, request: UpstreamRequest) -> Opened:
         """Send one request and return its answer unread, to be closed by whoever asked. Raises faults."""
-        deadline = None if request.timeout is None else asyncio.get_running_loop().time() + request.timeout
-        return await self._send(request, deadline)
+        return await self._send(request, deadline_of(request))
 
     async def _send(self, request: UpstreamRequest, deadline: float | None) -> Opened:
         session = self._session_for(request)
         for _ in range(MAX_UNUSABLE):
             with contextlib.suppress(_Unusable):
                 response = await self._request(session, request, deadline)
-                if self._socket and (told := response.headers.get(faults.FIELD)):
+                if self._hears_faults and (told := response.headers.get(faults.FIELD)):
                     response.release()
                     raise faults.heard(told)
                 chunks = _chunks(response)
@@ -301,11 +294,7 @@ def _headers(request: UpstreamRequest) -> list[tuple[str, str]]:
     fields = list(_FIXED)
     if request.verb == "POST":
         fields.append(("content-type", "application/json"))
-    for name, value in request.headers:
-        lower = name.lower()
-        listed = (lower.startswith(b"mcp-") and lower not in _OWN) or lower in _TRACING
-        if listed and value.isascii():
-            fields.append((lower.decode("ascii"), value.decode("ascii")))
+    fields += request.passed_on()
     if request.session is not None:
         fields.append(("mcp-session-id", request.session))
     if request.last_event_id is not None:

@@ -77,6 +77,19 @@ class UpstreamRequest:
     resume: bool = True
     route: Route | None = None
 
+    def passed_on(self) -> tuple[tuple[str, str], ...]:
+        """Return those of the caller's header fields that a server sees, by lower-case name."""
+        found = ((name.lower(), value) for name, value in self.headers if value.isascii())
+        return tuple((name.decode("ascii"), value.decode("ascii")) for name, value in found if _is_listed(name))
+
+
+_TRACING = frozenset({b"traceparent", b"tracestate"})
+_OWN = frozenset({b"mcp-session-id"})
+
+
+def _is_listed(name: bytes) -> bool:
+    return (name.startswith(b"mcp-") and name not in _OWN) or name in _TRACING
+
 
 @dataclass(frozen=True, slots=True)
 class Opened:
@@ -303,6 +316,23 @@ class Answer:
     def _too_large(self, executed: Executed = "true") -> UpstreamInvalid:
         message = f"The upstream's answer is larger than {self._request.max_answer} bytes."
         return UpstreamInvalid(message, executed="unknown" if self.status >= 500 else executed, status=self.status)
+
+
+def deadline_of(request: UpstreamRequest) -> float | None:
+    """Return until when a request that begins now may take, in loop time; None: for ever."""
+    return None if request.timeout is None else asyncio.get_running_loop().time() + request.timeout
+
+
+async def exchange(send: Send, request: UpstreamRequest) -> Answer:
+    """Send one request and return its answer, of which the head has come. Raises the faults of `proxy.errors`."""
+    deadline = deadline_of(request)
+    answer = Answer(send, request, await send(request, deadline), deadline)
+    try:
+        await answer.begin()
+    except BaseException:
+        await answer.aclose()
+        raise
+    return answer
 
 
 @dataclass(slots=True)

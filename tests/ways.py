@@ -17,7 +17,7 @@ import pytest
 from django.db import connections
 from django.db.models import F
 
-from approvals import outbox, secrets
+from approvals import outbox, secret_reader
 from approvals.models import OutboundMessage
 from approvals.notices.models import RouteState
 from approvals.runtime import Runtime, runtime, shut_down
@@ -88,7 +88,7 @@ def messages(**only: Any) -> list[tuple[str, str, str]]:
 def receivers(house: Runtime, monkeypatch: pytest.MonkeyPatch, settings: Any) -> Iterator[Ways]:
     """Give receivers for every way, and a policy that names them."""
     settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
-    secrets.configured.cache_clear()  # it keeps what it read for some seconds: the last test's receivers
+    secret_reader.configured.cache_clear()  # it keeps what it read for some seconds: the last test's receivers
     with mail_server() as mail, receiver() as ops, receiver() as spare, teams() as workflow:
         for name, value in parse(f"smtp://127.0.0.1:{mail.port}").items():
             setattr(settings, name, value)

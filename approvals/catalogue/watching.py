@@ -22,15 +22,13 @@ AFTER_FAILURE = timedelta(seconds=60)
 LONGEST_REASON = 300
 _OF_HTTP = {"transport", "protocol", "url", "credential", "pin_tools", "tls", "proxy"}
 _OF_STDIO = {"transport", "protocol", "command", "environment", "cwd", "pin_tools"}
+_OF_AGENT = {"transport", "protocol", "agent", "pin_tools"}
+_OF = {"http": _OF_HTTP, "stdio": _OF_STDIO, "agent": _OF_AGENT}
 
 
 def place_of(connection: Connection) -> str:
     """Return the digest of where and as whom the tools are looked at; another one is a reason to look."""
-    return fingerprint(
-        connection.model_dump(
-            mode="json", include=_OF_STDIO if connection.transport == "stdio" else _OF_HTTP, exclude_none=True
-        )
-    )
+    return fingerprint(connection.model_dump(mode="json", include=_OF[connection.transport], exclude_none=True))
 
 
 def claim(

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import datetime
-import re
 from functools import cached_property
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from approvals import addresses
 from approvals.config.channels import Routes
+from approvals.config.credential import Credential
 from approvals.config.hints import HintsSet
 from approvals.config.identity import Kind
-from approvals.config.oauth import FOR_CALLERS, OAuth
+from approvals.config.oauth import FOR_CALLERS
 from approvals.config.reaching import Networks, Proxy, ServerAddress, Tls
 from approvals.config.rules import AccessRequests, Approval
 from approvals.config.stdio import Command, Environment, Folder, Limits
@@ -22,9 +22,9 @@ from approvals.config.values import (
     Duration,
     Flag,
     Line,
+    Name,
     Patterns,
     Pause,
-    Reference,
     Size,
     SomeLines,
     Strict,
@@ -41,34 +41,16 @@ ServerRequest = Literal["sampling", "elicitation", "roots"]
 # handshake, or the newest one without.
 Protocol = Literal["2024-11-05", "2025-11-25", "2026-07-28"]
 
-_HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}\Z")
-# Set by the transport or the protocol: a credential here would change what is sent, not who sends it.
-_RESERVED_HEADERS = frozenset({
-    "accept", "connection", "content-length", "content-type", "expect", "host", "mcp-method", "mcp-name",
-    "mcp-protocol-version", "mcp-session-id", "te", "transfer-encoding", "upgrade",
-})  # fmt: skip
-
 # What only one transport has; the first of each is required there.
 _OF_HTTP = ("url", "credential", "networks", "tls", "proxy")
 _OF_STDIO = ("command", "environment", "cwd", "shared", "limits")
-
-
-def _header(value: str) -> str:
-    if not _HEADER.match(value) or value.lower() in _RESERVED_HEADERS:
-        raise problem("must be the name of a header that may carry a credential")
-    return value
-
-
-def _prefix(value: str) -> str:
-    if len(value) > 100 or not value.isascii() or not value.isprintable():
-        raise problem("must be at most 100 printable ASCII characters")
-    return value
-
-
-def _known_transport(value: object) -> object:
-    if value == "agent":
-        raise problem(f"transport {value} is not available in this version")
-    return value
+_OF_AGENT = ("agent",)
+_NO_STREAMS = {
+    "stdio": "2024-11-05 is a transport for servers on the network; say 2025-11-25",
+    "agent": "2024-11-05 is said in the agent's own file, which translates it; leave it out here",
+}
+_ELSEWHERE = {"agent": ": it is said in the agent's own file"}
+_OF = {"http": _OF_HTTP, "stdio": _OF_STDIO, "agent": _OF_AGENT}
 
 
 def _one_block(value: object) -> object:
@@ -85,30 +67,6 @@ def _until(value: str) -> str:
     if len(value) > 10 and moment.tzinfo is None:
         raise problem("needs an offset, as in 2026-12-24T18:00:00Z")
     return value
-
-
-class Credential(Strict):
-    """What is injected upstream: header, prefix, and a reference to the secret or where tokens come from."""
-
-    header: Annotated[str, AfterValidator(_header)]
-    prefix: Annotated[str, AfterValidator(_prefix)] = ""
-    value: Reference | None = None
-    oauth: OAuth | None = None
-
-    @model_validator(mode="before")
-    @classmethod
-    def _bearer(cls, data: Any) -> Any:
-        if isinstance(data, dict) and "oauth" in data:
-            return {"header": "Authorization", "prefix": "Bearer ", **data}
-        return data
-
-    @model_validator(mode="after")
-    def _one_of_both(self) -> Self:
-        if self.value is None and self.oauth is None:
-            raise problem("is required, or oauth", "value")
-        if self.value is not None and self.oauth is not None:
-            raise problem("stands in place of value, not beside it", "oauth")
-        return self
 
 
 class Access(Strict):
@@ -153,7 +111,7 @@ class Connection(Strict):
     """One upstream. All durations are seconds, all sizes bytes."""
 
     description: Text | None = None
-    transport: Annotated[Literal["http", "stdio"], BeforeValidator(_known_transport)] = "http"
+    transport: Literal["http", "stdio", "agent"] = "http"
     url: ServerAddress | None = None
     networks: Networks | None = None
     tls: Tls | None = None
@@ -164,6 +122,7 @@ class Connection(Strict):
     cwd: Folder | None = None
     shared: Flag = False
     limits: Limits = Limits()
+    agent: Name | None = None
     labels: dict[Line, Line] = {}
     access: tuple[Access, ...] = ()
     mode: Literal["enforce", "observe"] = "enforce"
@@ -194,15 +153,18 @@ class Connection(Strict):
         return self
 
     def _fits_its_transport(self) -> None:
-        is_stdio = self.transport == "stdio"
-        needed = _OF_STDIO[0] if is_stdio else _OF_HTTP[0]
+        needed = _OF[self.transport][0]
         if getattr(self, needed) is None:
             raise problem("is required", needed)
-        for key in _OF_HTTP if is_stdio else _OF_STDIO:
+        others = [key for transport, keys in _OF.items() if transport != self.transport for key in keys]
+        for key in others:
             if getattr(self, key) != type(self).model_fields[key].default:
-                raise problem(f"is not for transport {self.transport}", key)
-        if is_stdio and self.protocol == "2024-11-05":
-            raise problem("2024-11-05 is a transport for servers on the network; say 2025-11-25", "protocol")
+                raise problem(f"is not for transport {self.transport}{_ELSEWHERE.get(self.transport, '')}", key)
+        if self.protocol == "2024-11-05" and self.transport in _NO_STREAMS:
+            raise problem(_NO_STREAMS[self.transport], "protocol")
+        self._fits_its_protection()
+
+    def _fits_its_protection(self) -> None:
         if self.is_kept and self.credential is not None and self.credential.oauth is not None:
             raise problem("is not available with protocol 2024-11-05: say `value`", "credential.oauth")
         for key in ("tls", "proxy"):
@@ -215,6 +177,11 @@ class Connection(Strict):
     def is_kept(self) -> bool:
         """Say whether the runner keeps its servers: programs, or streams that stand for as long as a session."""
         return self.transport == "stdio" or self.protocol == "2024-11-05"
+
+    @property
+    def is_told_callers(self) -> bool:
+        """Say whether somebody of ours calls its server, who must know for whom: the runner, or an agent."""
+        return self.is_kept or self.transport == "agent"
 
     @property
     def is_for_callers(self) -> bool:

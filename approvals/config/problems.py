@@ -37,7 +37,6 @@ class ConfigError(Exception):
 NOT_YET: Final[frozenset[Location]] = frozenset(
     tuple(key.split("."))
     for key in (
-        "connections.*.agent",
         "connections.*.rounds",
         "connections.*.blobs",
     )

@@ -10,7 +10,8 @@ from pydantic import AfterValidator, Field, model_validator
 
 from approvals.config.channels import Channels, Route
 from approvals.config.conditions import Condition
-from approvals.config.connections import Access, Connection, Credential, Wait
+from approvals.config.connections import Access, Connection, Wait
+from approvals.config.credential import Credential
 from approvals.config.detectors import CustomDetector
 from approvals.config.identity import Group, Issuer, Kind, KindOfCaller, Person, Roles, unique_people
 from approvals.config.masking import Masking

@@ -97,8 +97,13 @@ def _above_zero(value: int) -> int:
     return value
 
 
+def is_name(value: str) -> bool:
+    """Say whether a text may name a connection, a rule, a group or an agent."""
+    return _NAME.match(value) is not None
+
+
 def _name(value: str) -> str:
-    if not _NAME.match(value):
+    if not is_name(value):
         raise problem(f"{shown(value)} is not a name: small letters, digits and hyphens, at most 63, not hyphen first")
     return value
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, Literal
 from django.conf import settings
 from django.db.models import Count, Min
 
-from approvals import secrets
+from approvals import secret_reader, secrets
 from approvals.models import OutboundMessage
 from approvals.notices import mail, webhooks
 from approvals.notices.models import RouteState
@@ -159,7 +159,7 @@ def missing(config: Config, channel: str, target: str) -> str:
 
 def _unavailable(reference: str) -> str:
     try:
-        _ = secrets.is_slow(reference) or secrets.configured().read(reference)
+        _ = secrets.is_slow(reference) or secret_reader.configured().read(reference)
     except SecretUnavailable as error:
         return f"{reference}: {error}"
     return ""
@@ -169,7 +169,7 @@ def _unusable_key(reference: str) -> str:
     if secrets.is_slow(reference):
         return ""
     try:
-        webhooks.key_of(secrets.configured().read(reference).reveal())
+        webhooks.key_of(secret_reader.configured().read(reference).reveal())
     except (SecretUnavailable, webhooks.SecretUnusable) as error:
         return f"{reference}: {error}"
     return ""

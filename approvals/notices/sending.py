@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from approvals import secrets
+from approvals import secret_reader
 from approvals.database import database_now
 from approvals.models import ApprovalRequest
 from approvals.notices import mail, policy_notice, post, teams, webhooks
@@ -40,7 +40,7 @@ def by_webhook(message: OutboundMessage, runtime: Runtime) -> Delivery:
     if channel is None:
         return Dead(GONE)
     try:
-        keys = [webhooks.key_of(secrets.configured().read(reference).reveal()) for reference in channel.secret]
+        keys = [webhooks.key_of(secret_reader.configured().read(reference).reveal()) for reference in channel.secret]
     except (SecretUnavailable, webhooks.SecretUnusable) as error:
         return Retry(f"its secret cannot be used: {error}")
     body = webhooks.body_of(_notice(message, runtime), with_arguments=channel.arguments == "masked")
@@ -56,7 +56,7 @@ def by_teams(message: OutboundMessage, runtime: Runtime) -> Delivery:
     if skipped := _skipped(notice):
         return skipped
     try:
-        url = secrets.configured().read(channel.url).reveal()
+        url = secret_reader.configured().read(channel.url).reveal()
     except SecretUnavailable as error:
         return Retry(f"its address cannot be had: {error}")
     return post.post(url, teams.card_of(notice), {})

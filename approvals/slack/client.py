@@ -19,7 +19,7 @@ from slack_sdk import WebClient
 from slack_sdk.errors import SlackApiError, SlackRequestError
 from slack_sdk.webhook import WebhookClient
 
-from approvals import secrets
+from approvals import secret_reader
 from approvals.slack.blocks import escaped
 
 if TYPE_CHECKING:
@@ -156,7 +156,7 @@ class Workspace:
         return _call(self._token(), self._timeout, method, **arguments)
 
     def _token(self) -> str:
-        return secrets.configured().read(self._config.bot_token).reveal()
+        return secret_reader.configured().read(self._config.bot_token).reveal()
 
 
 _QUIET: Final[dict[str, Any]] = {"unfurl_links": False, "unfurl_media": False, "link_names": False, "parse": "none"}

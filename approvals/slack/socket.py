@@ -18,7 +18,7 @@ from slack_sdk.errors import SlackApiError
 from websockets.exceptions import ConnectionClosed, WebSocketException
 from websockets.sync.client import connect
 
-from approvals import secrets
+from approvals import secret_reader
 from approvals.secrets import SecretUnavailable
 from approvals.slack.client import web_client
 from approvals.slack.views import MAX_BODY, Busy, answered
@@ -115,7 +115,7 @@ class Line:
             _log.warning("a click from Slack went unanswered: %s", type(error).__name__)
 
     def _address(self) -> str:
-        token = secrets.configured().read(str(self._config.app_token)).reveal()
+        token = secret_reader.configured().read(str(self._config.app_token)).reveal()
         try:
             return str(web_client(timeout=TIMEOUT).apps_connections_open(app_token=token)["url"])
         except SlackApiError as error:

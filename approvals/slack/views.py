@@ -14,7 +14,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse, QueryDict
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 
-from approvals import secrets
+from approvals import secret_reader
 from approvals.runtime import runtime
 from approvals.secrets import SecretUnavailable
 from approvals.services import NOT_KNOWN_YET
@@ -68,7 +68,7 @@ def _unproven(request: HttpRequest, config: Slack | None) -> int:
     if int(request.headers.get("Content-Length") or 0) > MAX_BODY or len(request.body) > MAX_BODY:
         return 413
     try:
-        secret = secrets.configured().read(config.signing_secret).reveal()
+        secret = secret_reader.configured().read(config.signing_secret).reveal()
     except SecretUnavailable as error:
         log.error("the signing secret of Slack is not available: %s", error)
         return 503

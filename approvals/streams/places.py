@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 from django.conf import settings
 
-from approvals import addresses, secrets
+from approvals import addresses, secret_reader
 from approvals.database import database_now
 from approvals.notices import post, webhooks
 from approvals.outbox import Dead, Retry, Sent
@@ -126,7 +126,7 @@ def _path(reference: str | None) -> str | None:
 
 def _to_webhook(name: str, receiver: SignedPost, entries: Sequence[Placed]) -> Delivery:
     try:
-        keys = [webhooks.key_of(secrets.configured().read(reference).reveal()) for reference in receiver.secret]
+        keys = [webhooks.key_of(secret_reader.configured().read(reference).reveal()) for reference in receiver.secret]
     except (SecretUnavailable, webhooks.SecretUnusable) as error:
         return Retry(f"its secret cannot be used: {error}")
     data = {"stream": name, "first": entries[0].place, "next": entries[-1].place + 1,

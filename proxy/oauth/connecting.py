@@ -20,7 +20,8 @@ from urllib.parse import urlencode
 from django.conf import settings
 
 from approvals import keys
-from approvals.secrets import Secret, configured
+from approvals.secret_reader import configured
+from approvals.secrets import Secret
 from proxy.credentials import Credentials
 from proxy.models import TokenGrant
 from proxy.oauth import stored

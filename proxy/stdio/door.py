@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from approvals import keys
 from approvals.secrets import Secret
+from proxy.stdio.fields import OWNER, REVISION, RUN
 from proxy.upstream import Credential, Upstream
 
 if TYPE_CHECKING:
@@ -13,8 +14,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from approvals.verdicts import Caller
-
-OWNER, RUN, REVISION = "holdgate-owner", "holdgate-run", "holdgate-revision"
 
 
 def token() -> Secret:

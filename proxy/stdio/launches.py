@@ -11,6 +11,7 @@ from proxy.errors import UpstreamUnavailable
 from proxy.routes import Routes
 from proxy.stdio.child import Launch, usual_environment
 from proxy.stdio.remote import Address
+from proxy.stdio.starts import MOST_STREAMS
 from proxy.upstream_answer import Credential
 
 if TYPE_CHECKING:
@@ -20,12 +21,9 @@ if TYPE_CHECKING:
     from approvals.publication import Policies
     from approvals.secrets import Secret
     from proxy.credentials import Credentials
+    from proxy.stdio.starts import Start
 
 log = logging.getLogger("holdgate.stdio")
-
-Start = Launch | Address
-# Each session on the network is a stream, and no program.
-MOST_STREAMS = 500
 
 
 class Launches:

@@ -19,7 +19,7 @@ from proxy.stdio.remote import Address, Remote
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from proxy.stdio.launches import Start
+    from proxy.stdio.starts import Start
     from proxy.upstream import Upstream
 
 log = logging.getLogger("holdgate.stdio")

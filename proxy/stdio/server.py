@@ -26,14 +26,14 @@ from proxy.errors import Fault
 from proxy.headers import Headers
 from proxy.mcp import MODERN
 from proxy.stdio import faults
-from proxy.stdio.door import OWNER, REVISION, RUN
+from proxy.stdio.fields import OWNER, REVISION, RUN
 from proxy.stdio.handshake import Handshakes
 from proxy.stdio.pool import Owner, Pool
 
 if TYPE_CHECKING:
     from approvals.secrets import Secret
     from proxy.stdio.conversation import Conversation, Stream
-    from proxy.stdio.launches import Launches, Start
+    from proxy.stdio.starts import Start, Starts
     from proxy.upstream import Upstream
 
 log = logging.getLogger("holdgate.stdio")
@@ -46,7 +46,7 @@ SESSION = b"mcp-session-id"
 class Runner:
     """Runs the stdio servers of one installation. Made once; used in one event loop; closed at the end."""
 
-    def __init__(self, launches: Launches, token: Secret, upstream: Upstream) -> None:
+    def __init__(self, launches: Starts, token: Secret, upstream: Upstream) -> None:
         self._launches = launches
         self._token = f"Bearer {token.reveal()}".encode()
         self._upstream = upstream

@@ -40,10 +40,31 @@ def test_what_a_later_version_brings_is_refused_by_name_and_line(after: str, add
     assert len(caught.value.problems) == 1
 
 
-@pytest.mark.parametrize("transport", ["agent"])
-def test_other_transports_are_refused_without_asking_for_an_address(transport: str) -> None:
-    text = f"connections:\n  tools:\n    default: allow\n    transport: {transport}\n"
+_BEHIND = "connections:\n  tools:\n    default: allow\n    transport: agent\n"
+
+
+def test_a_connection_with_an_agent_says_its_name_and_no_address() -> None:
+    assert load(f"{_BEHIND}    agent: far-away\n").connections["tools"].is_told_callers
+
+
+@pytest.mark.parametrize(
+    ("more", "key", "reason"),
+    [
+        ("", "agent", "is required"),
+        ("    agent: Far Away\n", "agent", "is not a name"),
+        ("    agent: far-away\n    url: http://a.example/mcp\n", "url", "it is said in the agent's own file"),
+        (
+            "    agent: far-away\n    credential: {header: X-Key, value: 'env:A'}\n",
+            "credential",
+            "the agent's own file",
+        ),
+        ("    agent: far-away\n    command: [x]\n", "command", "the agent's own file"),
+        ("    agent: far-away\n    protocol: '2024-11-05'\n", "protocol", "the agent's own file"),
+    ],
+)
+def test_what_the_agent_knows_is_not_said_of_its_connection(more: str, key: str, reason: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        load(text)
+        load(_BEHIND + more)
     (problem,) = caught.value.problems
-    assert (problem.line, problem.key) == (4, "connections.tools.transport")
+    assert problem.key == f"connections.tools.{key}"
+    assert reason in problem.reason

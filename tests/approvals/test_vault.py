@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from django.core.exceptions import ImproperlyConfigured
 
-from approvals import known, secrets
+from approvals import known, secret_reader
 from approvals.secrets import Secrets, SecretUnavailable
 from approvals.vault import LARGEST, Login, Vault
 from tests.vault import FakeVault, running_vault
@@ -323,7 +323,7 @@ def test_settings_that_cannot_work_stop_the_start(settings: Any, setting: dict[s
     settings.VAULT = {**usual, **setting}
 
     with pytest.raises(ImproperlyConfigured) as caught:
-        secrets.configured.__wrapped__()
+        secret_reader.configured.__wrapped__()
     assert said in str(caught.value)
     assert "pw" not in str(caught.value)
 
@@ -332,7 +332,7 @@ def test_settings_make_a_reader(settings: Any, vault: FakeVault, tmp_path: Path)
     (tmp_path / "token").write_text(vault.token(ORDERS))
     settings.VAULT = {**settings.VAULT, "address": f"{vault.url}/", "token": str(tmp_path / "token")}
 
-    assert secrets.configured.__wrapped__().fetch(REFERENCE).reveal() == CANARY
+    assert secret_reader.configured.__wrapped__().fetch(REFERENCE).reveal() == CANARY
 
 
 def test_without_an_address_the_setting_is_named() -> None:

@@ -152,7 +152,7 @@ def test_who_is_deactivated_uses_the_api_no_more(house: Runtime, tmp_path: Path)
 
 async def opened(session_key: str, about: str = "") -> Any:
     """Open the live inbox with the cookie of a browser, through everything that stands before it."""
-    from gatewayproj.asgi import websocket
+    from gatewayproj.asgi import inbox
 
     scope = {
         "type": "websocket",
@@ -165,7 +165,7 @@ async def opened(session_key: str, about: str = "") -> Any:
         ],
     }
     communicator: Any = ApplicationCommunicator
-    socket = communicator(websocket, scope)
+    socket = communicator(inbox, scope)
     await socket.send_input({"type": "websocket.connect"})
     assert (await socket.receive_output(SOON))["type"] == "websocket.accept"
     return socket
