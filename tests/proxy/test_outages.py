@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from approvals.config.connections import Credential
+from approvals.config.credential import Credential
 from approvals.runtime import Runtime
 from approvals.secrets import Secret
 from proxy.outages import Outages
