@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 import uvicorn
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
@@ -26,6 +27,7 @@ __all__ = ["house"]
 
 DESKTOP = {"width": 1280, "height": 900}
 PHONE = {"width": 390, "height": 844}
+GUARD = 60
 
 # Set here and not only in the Makefile, so that `pytest tests/browser` works by itself.
 os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "1"
@@ -78,6 +80,8 @@ def gateway(house: Runtime, settings: Any) -> Iterator[str]:
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="gateway", daemon=True)
     thread.start()
+    # The first page of a process reads all of its modules and templates; no browser's patience is meant for that.
+    requests.get(f"{settings.PUBLIC_URL}/sign-in/", timeout=GUARD).raise_for_status()
     yield settings.PUBLIC_URL
     server.should_exit = True
     thread.join(timeout=20)
