@@ -45,8 +45,7 @@ def piped(issuer: FakeIssuer, tmp_path_factory: pytest.TempPathFactory) -> Itera
         found.gateway.stop()
 
 
-# The classic set asks what that of 2025-11-25 asks, and every scenario starts a server.
-@pytest.mark.parametrize("name", ["2026-07-28", "2025-11-25"])
+@pytest.mark.parametrize("name", list(suite.SETS))
 def test_over_stdio_nothing_is_lost_but_streams(
     name: str, everything_upstream: str, piped: World, record_property: Callable[[str, object], None]
 ) -> None:
