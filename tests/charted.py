@@ -60,7 +60,7 @@ def containers(pod: Manifest) -> Iterator[Manifest]:
 
 def environment(pod: Manifest) -> dict[str, str]:
     """Return what the one container of a pod has in its environment."""
-    return {one["name"]: one["value"] for one in pod["containers"][0].get("env", ())}
+    return {one["name"]: one["value"] for one in pod["containers"][0].get("env", ()) if "value" in one}
 
 
 def files(pod: Manifest, volume: str) -> dict[str, tuple[str, str]]:

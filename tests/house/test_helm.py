@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import re
 import shlex
@@ -15,6 +16,7 @@ from django.core.management import get_commands
 from helm_python import HelmError
 
 from gatewayproj import env, version
+from proxy.agent import file as agent_file
 from tests import charted
 from tests.charted import CHART, NEEDED, Manifest
 from tests.house import pages
@@ -53,16 +55,22 @@ EVERYTHING: dict[str, Any] = {
     "slackSocket": {"enabled": True},
     "tolerations": [{"key": "gate", "operator": "Exists"}],
 }
+AGENT = {"enabled": True, "config": {"text": "version: 1\n"}, "token": {"secret": "agent", "key": "token"}}
 STANDALONE: dict[str, Any] = {**NEEDED, "existingSecret": "", "standalone": {"enabled": True}}
 SHOWN = [yaml.safe_load(block) for block in pages.blocks_of(PAGE, "yml")]
+AT_AGENT = next(at for at, shown in enumerate(SHOWN) if "agent" in shown)
 SETS = {
     "needed": NEEDED,
     "everything": EVERYTHING,
     "standalone": STANDALONE,
     "no-policies": {**NEEDED, "networkPolicy": {"enabled": False}, "disruptionBudget": {"enabled": False}},
+    "with-agent": {**NEEDED, "agents": {"enabled": True}, "agent": AGENT, "servers": [SERVER]},
+    "agent-only": {"image": NEEDED["image"], "agent": {**AGENT, "only": True}, "servers": [SERVER]},
+    "shown-agent": SHOWN[AT_AGENT],
     "shown-first": {**SHOWN[0], "config": {"text": "version: 1\n"}},
-    "shown-second": SHOWN[1],
+    "shown-second": SHOWN[-1],
 }
+ONLY_AGENTS = {"agent-only", "shown-agent"}
 RENDERED = {name: charted.rendered(values) for name, values in SETS.items()}
 PODS = [(name, component) for name, made in RENDERED.items() for component in charted.pods(made)]
 
@@ -166,7 +174,10 @@ def test_what_a_pod_runs_is_there_and_every_setting_is_one_of_the_product(name: 
     for command in text.split(" && "):
         program, *rest = shlex.split(command)
         assert program in {"python", "celery"}
-        assert program == "celery" or rest[1] in get_commands()
+        if rest[0] == "-m":
+            assert importlib.util.find_spec(rest[1])
+        else:
+            assert program == "celery" or rest[1] in get_commands()
     for setting, value in charted.environment(one).items():
         bare = setting.removesuffix("_FILE")
         known = env.REGISTRY[bare]
@@ -245,6 +256,47 @@ def _ports(policy: Manifest) -> set[int]:
     return {port["port"] for rule in policy["egress"] for port in rule["ports"]}
 
 
+@pytest.mark.parametrize("name", sorted(ONLY_AGENTS))
+def test_an_agent_elsewhere_is_all_there_is_and_the_only_way_to_its_servers(name: str) -> None:
+    made = RENDERED[name]
+    [policy] = [one for one in charted.kinds(made, "NetworkPolicy") if "only-way" in one["metadata"]["name"]]
+    [own] = [one for one in charted.kinds(made, "NetworkPolicy") if one is not policy]
+    agent = charted.named(made, "Deployment", "holdgate-agent")
+    [peer] = policy["spec"]["ingress"][0]["from"]
+
+    assert {one["kind"] for one in made} == {"Deployment", "ConfigMap", "NetworkPolicy"}
+    assert peer["podSelector"]["matchLabels"] == agent["spec"]["selector"]["matchLabels"]
+    assert own["spec"]["podSelector"] == agent["spec"]["selector"]
+    assert not own["spec"].get("ingress")
+    assert agent["spec"]["replicas"] == 1
+    assert agent["spec"]["strategy"] == {"type": "Recreate"}
+    assert charted.files(agent["spec"]["template"]["spec"], "secrets")["agent-token"] == (
+        SETS[name]["agent"]["token"]["secret"], "token",
+    )  # fmt: skip
+
+
+def test_the_file_of_an_agent_that_is_shown_can_be_used() -> None:
+    agent = SHOWN[AT_AGENT]["agent"]
+
+    assert set(agent_file.load(agent["config"]["text"]).connections) == {
+        one["name"] for one in SHOWN[AT_AGENT]["servers"]
+    }
+
+
+def test_calls_for_agents_are_passed_on_between_web_pods_alone() -> None:
+    made = RENDERED["with-agent"]
+    web = charted.named(made, "Deployment", "holdgate-web")["spec"]
+    policy = charted.named(made, "NetworkPolicy", "holdgate-web")["spec"]
+    peer = {"podSelector": {"matchLabels": web["selector"]["matchLabels"]}}
+    env_of_web = web["template"]["spec"]["containers"][0]["env"]
+
+    assert {"ports": [{"protocol": "TCP", "port": 8090}], "from": [peer]} in policy["ingress"]
+    assert {"ports": [{"protocol": "TCP", "port": 8090}], "to": [peer]} in policy["egress"]
+    assert {"name": "HOLDGATE_INTERNAL_BIND", "value": "$(POD_IP):8090"} in env_of_web
+    assert 8090 not in {port["containerPort"] for port in web["template"]["spec"]["containers"][0]["ports"]}
+    assert "HOLDGATE_INTERNAL_BIND" not in charted.environment(pod("needed", "web"))
+
+
 def test_web_pods_scale_on_held_calls_and_on_the_processor() -> None:
     scaler = charted.named(RENDERED["everything"], "HorizontalPodAutoscaler", "holdgate-web")
     web = charted.named(RENDERED["everything"], "Deployment", "holdgate-web")
@@ -273,7 +325,7 @@ def test_one_pod_stands_alone_with_its_volume() -> None:
     assert {"claimName": claim["metadata"]["name"]} in [one.get("persistentVolumeClaim") for one in spec["volumes"]]
 
 
-@pytest.mark.parametrize("name", SETS)
+@pytest.mark.parametrize("name", sorted(set(SETS) - ONLY_AGENTS))
 def test_selectors_find_what_they_are_for(name: str) -> None:
     made = RENDERED[name]
     for one in charted.kinds(made, "Deployment"):
@@ -296,7 +348,10 @@ def _leaves(values: dict[str, Any], before: str = "") -> Iterator[str]:
         path = f"{before}{name}"
         # Maps that people fill as they like, and pairs of Secret and key.
         whole = (
-            not isinstance(value, dict) or not value or before == "secrets." or name in {"resources", "dashboardLabels"}
+            not isinstance(value, dict)
+            or not value
+            or before == "secrets."
+            or name in {"resources", "dashboardLabels", "token"}
         )
         yield from [path] if whole else _leaves(value, f"{path}.")
 

@@ -43,3 +43,10 @@ DATABASE_URL_FILE: /run/holdgate/{{ .role }}
 BROKER_URL_FILE: /run/holdgate/broker
 {{- end }}
 {{- end -}}
+
+{{- define "holdgate.agentProbes" -}}
+readinessProbe:
+  exec:
+    command: [test, -f, /tmp/ready]
+  periodSeconds: 5
+{{- end -}}

@@ -14,7 +14,7 @@ Nothing in it may be written but the state folder and /tmp.
 metadata:
   labels: {{- include "holdgate.labels" . | nindent 4 }}
   {{- if .config }}
-  annotations: {checksum/config: {{ $root.Values.config.text | sha256sum }}}
+  annotations: {checksum/config: {{ .text | default $root.Values.config.text | sha256sum }}}
   {{- end }}
 spec:
   {{- if .account }}
@@ -64,9 +64,14 @@ spec:
       {{- if .ports }}
       ports: [{name: http, containerPort: 8000}]
       {{- end }}
+      {{- if ne $component "agent" }}
       env:
         - {name: HOLDGATE_PUBLIC_URL, value: {{ required "publicUrl: the address that callers and browsers use, such as https://holdgate.example.com" $root.Values.publicUrl | quote }}}
         - {name: HOLDGATE_STATE_DIR, value: /var/lib/holdgate}
+        {{- if and $root.Values.agents.enabled (eq $component "web") (not $root.Values.standalone.enabled) }}
+        - {name: POD_IP, valueFrom: {fieldRef: {fieldPath: status.podIP}}}
+        - {name: HOLDGATE_INTERNAL_BIND, value: "$(POD_IP):{{ $root.Values.agents.port }}"}
+        {{- end }}
         {{- range $name, $value := .settings }}
         - {name: {{ $name }}, value: {{ $value | quote }}}
         {{- end }}
@@ -78,6 +83,7 @@ spec:
         - {name: {{ .name }}_FILE, value: /run/holdgate/{{ .name }}}
         {{- end }}
         {{- end }}
+      {{- end }}
       {{- with .probes }}
       {{- . | nindent 6 }}
       {{- end }}
@@ -126,14 +132,14 @@ spec:
     {{- . | nindent 4 }}
     {{- end }}
     {{- if .config }}
-    - {name: config, configMap: {name: {{ include "holdgate.configMap" $root }}}}
+    - {name: config, configMap: {name: {{ .configMap | default (include "holdgate.configMap" $root) }}}}
     {{- end }}
 {{- end -}}
 
 {{- /* Whether a process gets a setting that is for some; empty for no. */ -}}
 {{- define "holdgate.gets" -}}
 {{- $for := .for | default (list "web" "worker") -}}
-{{- if or (has "all" $for) (has .component $for) }}yes{{ end -}}
+{{- if and (ne .component "agent") (or (has "all" $for) (has .component $for)) }}yes{{ end -}}
 {{- end -}}
 
 {{- /* Everything that lies in /run/holdgate of one process. */ -}}
@@ -144,6 +150,14 @@ spec:
 {{- end }}
 {{- range $root.Values.secretSettings }}
 {{- if include "holdgate.gets" (dict "component" $component "for" .for) }}
+- secret: {name: {{ .secret | quote }}, items: [{key: {{ .key | quote }}, path: {{ .name | quote }}}]}
+{{- end }}
+{{- end }}
+{{- if eq $component "agent" }}
+{{- with $root.Values.agent.token }}
+- secret: {name: {{ required "agent.token.secret: the Secret with what `manage.py agents make` printed" .secret | quote }}, items: [{key: {{ .key | quote }}, path: agent-token}]}
+{{- end }}
+{{- range $root.Values.agent.secretFiles }}
 - secret: {name: {{ .secret | quote }}, items: [{key: {{ .key | quote }}, path: {{ .name | quote }}}]}
 {{- end }}
 {{- end }}
