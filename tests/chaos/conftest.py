@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, closing
 
 import pytest
 
@@ -29,47 +28,62 @@ def server() -> Iterator[PostgreSQL]:
         yield made
 
 
-class Houses:
-    """The installations by the name of their database: `houses["sqlite"]`, `houses["postgresql"]`.
+class Row:
+    """Installations of one kind, one after the other.
 
-    Each is made when the first test asks for it and outlives one blow after the other. Every blow is followed by a
-    reading of the whole history, so after some of them the next test gets a new installation.
+    Each outlives one blow after the other. Every blow is followed by a reading of the whole history, so after some of
+    them the next test gets a new installation.
     """
 
     BLOWS = 8
 
-    def __init__(self, request: pytest.FixtureRequest, rooms: pytest.TempPathFactory) -> None:
-        self._request = request
-        self._rooms = rooms
-        self._standing: dict[str, tuple[House, ExitStack]] = {}
-        self._blows: Counter[str] = Counter()
+    def __init__(self, built: Callable[[], AbstractContextManager[House]]) -> None:
+        self._built = built
+        self._blows = 0
+        self._stack = ExitStack()
+        self._standing: House | None = None
 
-    def __getitem__(self, database: str) -> House:
-        if database in self._standing and self._blows[database] % self.BLOWS == 0:
-            self._standing.pop(database)[1].close()
-        if database not in self._standing:
-            with ExitStack() as stack:
-                house = stack.enter_context(self._built(database))
-                self._standing[database] = house, stack.pop_all()
-        self._blows[database] += 1
-        return self._standing[database][0]
-
-    def _built(self, database: str) -> AbstractContextManager[House]:
-        folder, issuer = self._rooms.mktemp(database), self._request.getfixturevalue("issuer")
-        if database == "sqlite":
-            return single(folder, issuer)
-        return pair(folder, issuer, self._request.getfixturevalue("server"))
+    def current(self) -> House:
+        """Return the installation that is struck next."""
+        if self._blows % self.BLOWS == 0:
+            self.close()
+        self._blows += 1
+        if self._standing is None:
+            self._standing = self._stack.enter_context(self._built())
+        return self._standing
 
     def close(self) -> None:
-        """Take all of them down."""
-        with ExitStack() as stack:
-            for _, one in self._standing.values():
-                stack.push(one)
+        """Take it down."""
+        self._standing = None
+        self._stack.close()
 
 
 @pytest.fixture(scope="session")
-def houses(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Houses]:
-    """`houses["sqlite"]` is one process that is everything, `houses["postgresql"]` two web processes."""
-    made = Houses(request, tmp_path_factory)
-    yield made
-    made.close()
+def sqlite_row(issuer: FakeIssuer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Row]:
+    """One process that is everything."""
+    with closing(Row(lambda: single(tmp_path_factory.mktemp("sqlite"), issuer))) as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def postgresql_row(issuer: FakeIssuer, server: PostgreSQL, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Row]:
+    """Two web processes."""
+    with closing(Row(lambda: pair(tmp_path_factory.mktemp("postgresql"), issuer, server))) as made:
+        yield made
+
+
+class Houses:
+    """The installations by the name of their database; each is made when the first test asks for it."""
+
+    def __init__(self, request: pytest.FixtureRequest) -> None:
+        self._request = request
+
+    def __getitem__(self, database: str) -> House:
+        row: Row = self._request.getfixturevalue(f"{database}_row")
+        return row.current()
+
+
+@pytest.fixture
+def houses(request: pytest.FixtureRequest) -> Houses:
+    """`houses["sqlite"]`, `houses["postgresql"]`."""
+    return Houses(request)
