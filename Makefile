@@ -35,7 +35,7 @@ test: $(VENV)/.dev node-packages ## Run the whole suite (ARGS="tests/proxy -k he
 	$(if $(ARGS),,$(BIN)/python -m pytest tests/browser)
 
 chaos: $(VENV)/.dev ## Run faults, races and tampering in their long form (ARGS="-k sqlite" runs a part); needs PostgreSQL's programs and redis-server
-	$(BIN)/python -m pytest tests/chaos tests/sessions/test_mutations.py tests/proxy/test_stdio_limits.py -m "chaos or not chaos" -n $(WORKERS) --dist worksteal $(ARGS)
+	$(BIN)/python -m pytest tests/chaos tests/sessions/test_mutations.py tests/sessions/test_evidence.py tests/proxy/test_stdio_limits.py -m "chaos or not chaos" -n $(WORKERS) --dist worksteal $(ARGS)
 
 fuzz: $(VENV)/.dev ## Run the fuzzers of the wire in their long form, a quarter of an hour on two cores (ARGS="-k json" runs a part)
 	$(BIN)/python -m pytest tests/fuzz --hypothesis-profile=fuzz -n $(WORKERS) $(ARGS)

@@ -49,6 +49,9 @@ class Command(BaseCommand):
 
     def _verify(self, key_file: Path, anchor_file: Path) -> int:
         _require_migrated()
+        if not key_file.exists():
+            msg = f"no public key at {key_file}: name it by --key, or run this where the log is signed (run_sequencer)"
+            raise CannotCheck(msg)
         key = logkey.read_public(key_file)
         anchor = FileAnchor(anchor_file)
         # Before the view of the database is opened: what is anchored by now must be in it.
