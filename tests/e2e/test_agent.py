@@ -16,7 +16,7 @@ from tests import agent as agents
 from tests import people
 from tests.agent import Agent
 from tests.blocks import one_dba, spelled_out, word_rule
-from tests.issuer import FakeIssuer
+from tests.issuer import CLIENT_ID, CLIENT_SECRET, FakeIssuer
 from tests.people import DAVE
 from tests.running_stdio import connection as stdio
 from tests.upstream import running
@@ -44,7 +44,8 @@ def far(issuer: FakeIssuer, tmp_path_factory: pytest.TempPathFactory) -> Iterato
             word_rule("writes-need-a-dba", "hold", r"(?i)\bdelete\b", approval=one_dba()),
         ]
         text = people.config_yaml(issuer.url, "", **spelled_out(connections=made, rules=rules))
-        here = stack.enter_context(world(folder, issuer, upstreams, text))
+        login = {"HOLDGATE_LOGIN_CORP_CLIENT_ID": CLIENT_ID, "HOLDGATE_LOGIN_CORP_CLIENT_SECRET": CLIENT_SECRET}
+        here = stack.enter_context(world(folder, issuer, upstreams, text, **login))
         here.start()
         stack.callback(here.gateway.stop)
         token = agents.made(here.gateway, *names[:-1])
@@ -241,9 +242,9 @@ def test_a_revoked_agent_is_cut_off_and_comes_back_no_more(far: tuple[World, Age
     here, agent = far
     mark, upstream = marker(), here.upstreams["streams"]
     with here.browser(DAVE) as browser:
+        until(lambda: "orders-db: ok" in browser.get("/admin/proxy/agent/").text, "what the agent says every 10 s", 30)
         page = browser.get("/admin/proxy/agent/").text
         assert "connected" in page
-        assert "orders-db: ok" in page
         form = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', page)
         assert form is not None
         upstream.hold()
@@ -251,7 +252,7 @@ def test_a_revoked_agent_is_cut_off_and_comes_back_no_more(far: tuple[World, Age
         until(lambda: sum(mark.encode() in seen.body for seen in upstream.requests), "the call at the server")
         body = {"csrfmiddlewaretoken": form[1], "action": "revoke", "_selected_action": agents.NAME}
         said = browser.post("/admin/proxy/agent/", data=body, headers={"origin": here.gateway.url}).text
-        assert f"{agents.NAME} is revoked." in said
+        assert f"{agents.NAME.capitalize()} is revoked." in said
 
     assert asked.result(20).outcome == ("outcome_unknown", "unknown")
     upstream.release()
