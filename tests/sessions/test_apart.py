@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import zipfile
 from pathlib import Path
 
@@ -58,3 +59,30 @@ def test_what_the_other_process_cannot_do_is_told(tmp_path: Path) -> None:
     os.kill(killed._process.pid, 9)
     with pytest.raises(CannotCheck, match="has ended"):
         killed.accounts()
+
+
+def test_nothing_has_a_second_spelling(bundle: Path, log: Log) -> None:
+    key, files = str(log.signer.verify_key), files_of(bundle)
+    assert findings(files, key) == []
+    places = {"policy/publications.jsonl": ("salt", "digest"), "log/payloads.jsonl": ("salt", "c", "base64")}
+    for name, members in places.items():
+        for member in members:
+            spelled = re.compile(rb'"%s": "([^"]*[a-f][^"]*)"' % member.encode())
+            found = spelled.search(files[name])
+            assert found is not None, (name, member)
+            other = found[1][:-1] + b"B" if member == "base64" else found[1].upper()
+            changed = files[name].replace(found[1], other, 1)
+
+            assert findings(signed_anew({**files, name: changed}, log.signer), key), (name, member)
+
+
+def test_the_size_that_a_proof_is_for_is_that_of_the_bundle(bundle: Path, log: Log) -> None:
+    key, files, name = str(log.signer.verify_key), files_of(bundle), "policy/publications.jsonl"
+    size = re.search(rb'"size": (\d+)', files[name])
+    assert size is not None
+    for other in range(int(size[1]) - 3, int(size[1]) + 4):
+        changed = files[name].replace(size[0], b'"size": %d' % other)
+
+        found = findings(signed_anew({**files, name: changed}, log.signer), key)
+
+        assert bool(found) == (other != int(size[1])), other

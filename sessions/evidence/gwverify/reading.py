@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 import zipfile
@@ -27,3 +28,19 @@ def parsed(text: str) -> Any:
     if end != len(text) and text[end:] != "\n":
         raise ValueError("something follows a value of JSON")
     return value
+
+
+def unhex(text: str) -> bytes:
+    """Return the bytes of lower-case hex without blanks, so nothing has two spellings. Raises ValueError."""
+    data = bytes.fromhex(text)
+    if data.hex() != text:
+        raise ValueError("not lower-case hex")
+    return data
+
+
+def unbase64(text: str) -> bytes:
+    """Return the bytes of canonical base64. Raises ValueError for any other spelling."""
+    data = base64.b64decode(text, validate=True)
+    if base64.b64encode(data).decode() != text:
+        raise ValueError("not canonical base64")
+    return data

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import csv
 import hashlib
 import json
@@ -18,7 +17,7 @@ from sessions.evidence.derived import Derived
 from sessions.evidence.gwverify.apart import ENTRIES, Apart
 from sessions.evidence.gwverify.comparing import differences
 from sessions.evidence.gwverify.notes import RETIRED, ROTATED, CannotCheck, Key, Keys, head_of, notes_in
-from sessions.evidence.gwverify.reading import lines, parsed
+from sessions.evidence.gwverify.reading import lines, parsed, unbase64, unhex
 from sessions.evidence.gwverify.receipts import Promised, receipts_in
 from sessions.evidence.matrix import Published, write_policies
 from sessions.evidence.tables import Read
@@ -52,7 +51,7 @@ class Verification:
     ) -> None:
         self.promised = Promised(receipts_in(receipts))
         self.entries = self.checkpoints = 0
-        self.head = ""
+        self.head, self._end = "", 0  # the tree over everything up to here
         self._zip, self._key, self._anchor, self._deep = bundle, Keys(key), anchor, deep
         self._changes: list[dict[str, Any]] = []  # entries that signed keys in, or retired them
         self._manifest: dict[str, Any] = {}
@@ -108,13 +107,17 @@ class Verification:
     def _proved(self, lines: list[dict[str, Any]], name: str) -> Iterator[str]:
         """Each line has the leaf of an entry, and the proof that it is in the log of this bundle."""
         for one in lines:
-            proof = [bytes.fromhex(sibling) for sibling in one["proof"]]
+            proof = [unhex(sibling) for sibling in one["proof"]]
             try:
-                verify_inclusion(
-                    _leaf_hash(one["leaf"].encode()), one["i"], one["size"], proof, bytes.fromhex(self.head)
-                )
+                self._in_the_log(one, one["leaf"].encode(), proof)
             except ProofInvalid:
                 yield f"altered: {name}: log index {one['i']} is no such entry of this log"
+
+    def _in_the_log(self, one: dict[str, Any], leaf: bytes, proof: list[bytes]) -> None:
+        """Check that a leaf is where a line says, in the tree at the bundle's end. Raises ProofInvalid."""
+        if one["size"] != self._end:  # a proof holds for several sizes
+            raise ProofInvalid("of another tree")
+        verify_inclusion(_leaf_hash(leaf), one["i"], one["size"], proof, unhex(self.head))
 
     def _files(self) -> Iterator[str]:
         names = self._zip.namelist()
@@ -145,7 +148,7 @@ class Verification:
 
     def _log(self) -> Iterator[str]:
         start = json.loads(self._zip.read("log/start.json"))
-        tree = Frontier(start["size"], [bytes.fromhex(one) for one in start["hashes"]])
+        tree = Frontier(start["size"], [unhex(one) for one in start["hashes"]])
         heads: dict[int, bytes] = {}
         yield from self._heads(heads)
         yield from self._anchored(heads)
@@ -160,7 +163,7 @@ class Verification:
         stretch = self._manifest["log"]
         if (stretch["start"], stretch["end"]) != (start["size"], tree.size):
             yield f"altered: {MANIFEST}: the log in it goes from {start['size']} to {tree.size}"
-        self.head = tree.root().hex()
+        self.head, self._end = tree.root().hex(), tree.size
         for writer, (first, last, count) in self._writers.items():
             if last - first + 1 != count:
                 yield f"deleted: writer {writer}: {last - first + 1 - count} of its entries are gone"
@@ -265,7 +268,7 @@ class Verification:
         head = head_of(self._key.signed(note), self._key.name)
         for one in self._lines(ERASURES):
             leaf, where = one["leaf"].encode(), f"{ERASURES}: log index {one['i']}"
-            proof = [bytes.fromhex(sibling) for sibling in one["proof"]]
+            proof = [unhex(sibling) for sibling in one["proof"]]
             try:
                 if head is None or head[0] != one["size"]:
                     raise ProofInvalid("no signed tree of this size")
@@ -287,7 +290,7 @@ class Verification:
                 yield f"inserted: payload {digest}: no entry commits to it"
                 continue
             told = (wanted[0], wanted[2], wanted[3]) == (len(body), row["name"], row["call"])
-            if not told or _commitment(bytes.fromhex(row["salt"]), body) != digest:
+            if not told or _commitment(unhex(row["salt"]), body) != digest:
                 yield f"payload altered: {_where(wanted)}"
             elif digest in accounts:
                 self._bodies[digest] = body
@@ -303,7 +306,7 @@ class Verification:
         yield from self._proved(starts, EARLIER)
         for one in starts:
             leaf, body = json.loads(one["leaf"]), _body(one)
-            if leaf["payloads"]["caller"]["c"] != one["c"] or _commitment(bytes.fromhex(one["salt"]), body) != one["c"]:
+            if leaf["payloads"]["caller"]["c"] != one["c"] or _commitment(unhex(one["salt"]), body) != one["c"]:
                 yield f"payload altered: {EARLIER}: of log index {one['i']}"
             if leaf["kind"] == "session.started":
                 earlier[leaf["session"]] = (leaf["actor"], body)
@@ -324,16 +327,16 @@ class Verification:
             yield Published(one["i"], json.loads(one["leaf"]), self._zip.read(f"policy/{one['revision']}.json"))
 
     def _policies(self) -> Iterator[str]:
-        head, missing = bytes.fromhex(self.head), self._governed - {""}
+        missing = self._governed - {""}
         for one in self._lines("policy/publications.jsonl"):
             leaf, digest, revision = one["leaf"].encode(), one["digest"], one["revision"]
             content = json.loads(leaf)
-            document, salt = self._zip.read(f"policy/{revision}.json"), bytes.fromhex(one["salt"])
+            document, salt = self._zip.read(f"policy/{revision}.json"), unhex(one["salt"])
             if _commitment(salt, document) != content["payloads"]["document"]["c"]:
                 yield f"altered: policy/{revision}.json: not the document that was published"
-            proof = [bytes.fromhex(sibling) for sibling in one["proof"]]
+            proof = [unhex(sibling) for sibling in one["proof"]]
             try:
-                verify_inclusion(_leaf_hash(leaf), one["i"], one["size"], proof, head)
+                self._in_the_log(one, leaf, proof)
                 named = content["policy"] == {"digest": digest, "revision": revision}
                 published = named and content["kind"] == "policy.published"
             except ProofInvalid:
@@ -350,7 +353,7 @@ def _where(wanted: Wanted) -> str:
 
 
 def _body(row: dict[str, Any]) -> bytes:
-    return row["text"].encode() if "text" in row else base64.b64decode(row["base64"], validate=True)
+    return row["text"].encode() if "text" in row else unbase64(row["base64"])
 
 
 def _leaf_hash(leaf: bytes) -> bytes:
