@@ -27,7 +27,7 @@ from approvals.ties import lately, linked, person_behind
 from sessions.liveness import is_alive
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from approvals.config.schema import Config
     from approvals.publication import Snapshot
@@ -64,6 +64,8 @@ class Ask:
     idempotency: str = ""
     approval_id: str = ""
     process: str = ""
+    # Whether the callers of a request are gone, although its row does not say so yet: see approvals.waiting.
+    is_left: Callable[[str], bool] = field(default=lambda _: False, repr=False)
     access: str = ""  # the window on which the caller's access rests, if it does
     sent: str = field(default="", repr=False)  # what the caller sent, unmasked; only where `reveal_to` is said
 
@@ -93,7 +95,7 @@ def open_or_join(ask: Ask, snapshot: Snapshot) -> tuple[ApprovalRequest, Sequenc
     candidates = ApprovalRequest.objects.filter(call_digest=ask.call_digest).order_by("-id")[:CANDIDATES]
     for candidate in candidates:
         if _joins(ask, candidate, now):
-            if Status(candidate.status) in LIVE and _unattended(candidate):
+            if Status(candidate.status) in LIVE and _unattended(ask, candidate):
                 ApprovalRequest.objects.filter(pk=candidate.pk).update(attached_to=ask.process)
             return candidate, ()
     return _open(ask, snapshot, now)
@@ -166,20 +168,20 @@ def _joins(ask: Ask, candidate: ApprovalRequest, now: datetime) -> bool:
     if status in LIVE:
         open_until = candidate.expires_at if status is Status.PENDING else candidate.execute_by
         in_time = status is Status.EXECUTING or (open_until is not None and open_until > now)
-        return in_time and (handle or _unattended(candidate))
+        return in_time and (handle or _unattended(ask, candidate))
     if status in {Status.EXECUTED, Status.FAILED}:
         kept = candidate.result is not None and (candidate.result_until or now) > now
         delivered = candidate.delivered_at
         doubted = delivered is not None and delivered > now and ask.idempotency == candidate.idempotency
-        return kept and (handle or delivered is None or doubted)
+        return kept and (handle or delivered is None or doubted or ask.is_left(candidate.pk))
     if status is Status.DENIED:
         return candidate.expires_at > now and (not ask.reason or ask.reason == candidate.reason)
     ended = candidate.ended_at or candidate.created_at
     return status is Status.OUTCOME_UNKNOWN and ended + UNKNOWN_BLOCKS > now
 
 
-def _unattended(candidate: ApprovalRequest) -> bool:
-    return not candidate.attached_to or not is_alive(candidate.attached_to)
+def _unattended(ask: Ask, candidate: ApprovalRequest) -> bool:
+    return not candidate.attached_to or ask.is_left(candidate.pk) or not is_alive(candidate.attached_to)
 
 
 def _request(ask: Ask, snapshot: Snapshot, now: datetime) -> ApprovalRequest:

@@ -35,6 +35,7 @@ class Waiting:
         self._events: dict[str, set[asyncio.Event]] = {}
         self._versions: dict[str, int] = {}
         self._callers: Counter[str] = Counter()
+        self._leaving: set[str] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._task: asyncio.Task[None] | None = None
         self._listeners: list[Callable[[Iterable[str] | None], None]] = []
@@ -66,6 +67,22 @@ class Waiting:
             return False
         del self._callers[approval_id]
         return True
+
+    async def leave(self, approval_id: str, commit: Callable[[], None]) -> None:
+        """Commit what it means that a caller is gone. Until then `is_left` says so: they may come back at once."""
+        self._leaving.add(approval_id)
+        try:
+            await in_database(commit)
+        finally:
+            self._leaving.discard(approval_id)
+
+    def is_attended(self, approval_id: str) -> bool:
+        """Say from any thread whether a caller of this process is on the line for this request."""
+        return self._callers[approval_id] > 0
+
+    def is_left(self, approval_id: str) -> bool:
+        """Say from any thread whether the last caller of this process is gone, and the row does not say so yet."""
+        return approval_id in self._leaving
 
     @contextmanager
     def watch(self, approval_id: str, version: int = 0) -> Iterator[asyncio.Event]:

@@ -176,6 +176,7 @@ class Asking:
             # Whoever lost the race for the one execution waits on with the request they already waited for.
             approval_id=exchange.approval_id or knobs.approval or "",
             process=self._house.journal.process_id,
+            is_left=self._house.waiting.is_left,
             access=exchange.window,
             sent=readable(outlet.for_sealing(shown)) if hold.terms.reveal_to else "",
         )
@@ -224,8 +225,11 @@ class Asking:
     def let_go(self, exchange: Exchange) -> None:
         """The caller is gone: when nobody else waits for the approval, whoever comes back joins it."""
         if unattended := self.unattend(exchange):
-            process = self._house.journal.process_id
-            self._background.run(in_database(lambda: holding.detach(unattended, process)))
+            self._background.run(self._house.waiting.leave(unattended, partial(self._gone, unattended)))
+
+    def _gone(self, approval_id: str) -> None:
+        if not self._house.waiting.is_attended(approval_id):  # somebody came back meanwhile
+            holding.detach(approval_id, self._house.journal.process_id)
 
     async def _detach(self, exchange: Exchange) -> None:
         """As `let_go`, committed before the caller hears of it: they may come back at once."""

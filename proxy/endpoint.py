@@ -184,7 +184,7 @@ class Gateway:
             if len(messages) > 1:
                 made.accepts = "json"  # a batch is answered as one array, so nothing is heard while one of it waits
             exchanges.append(made)
-        scope.setdefault("state", {})[UNREAD] = Unread(exchanges, self._background)
+        scope.setdefault("state", {})[UNREAD] = Unread(exchanges, self._background, self._house.waiting)
         service = self._builtin if connection == BUILT_IN else self._steps
         if isinstance(parsed, tuple):
             await self._responder(service, receive, send).answer_batch(exchanges)
@@ -192,7 +192,7 @@ class Gateway:
             await self._answer(exchanges[0], service, receive, send)
 
     def _responder(self, service: Service, receive: Any, send: Any) -> Responder:
-        return Responder(service, self._background, self._standing, receive, send)
+        return Responder(service, self._background, self._house.waiting, self._standing, receive, send)
 
     async def _answer(self, exchange: Exchange, service: Service, receive: Any, send: Any) -> None:
         """Answer one message, but for a standing stream of a caller who has too many already."""

@@ -9,12 +9,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from contextlib import aclosing
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 import orjson
 
 from approvals import holding
-from approvals.database import in_database
 from masking.engine import MaskingFailed
 from proxy import replies
 from proxy.faults import CallFailed
@@ -27,6 +27,7 @@ from proxy.response import ResponseWriter, send_json
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
 
+    from approvals.waiting import Waiting
     from proxy.background import Background
     from proxy.exchange import Exchange
     from proxy.refusals import Executed
@@ -79,8 +80,11 @@ async def pump(exchange: Exchange, service: Service, say: Say) -> None:
 class Responder:
     """Answers one POST in the task that serves it; a second one watches for the caller's leaving."""
 
-    def __init__(self, service: Service, background: Background, standing: Standing, receive: Any, send: Any) -> None:
+    def __init__(
+        self, service: Service, background: Background, waiting: Waiting, standing: Standing, receive: Any, send: Any
+    ) -> None:
         self._service = service
+        self._waiting = waiting
         self._standing = standing
         self._background = background
         self._receive = receive
@@ -140,17 +144,18 @@ class Responder:
             self._service.left(exchange)
             # Callers often leave the moment they have their answer.
             if exchange.delivers and not exchange.handed_over:
-                self._background.run(undelivered(exchange.delivers))
+                self._background.run(_undelivered(self._waiting, exchange.delivers))
 
 
 class Unread:
     """What is to be done when a connection ends and the answers to these exchanges may not have been read."""
 
-    __slots__ = ("_background", "_exchanges")
+    __slots__ = ("_background", "_exchanges", "_waiting")
 
-    def __init__(self, exchanges: Sequence[Exchange], background: Background) -> None:
+    def __init__(self, exchanges: Sequence[Exchange], background: Background, waiting: Waiting) -> None:
         self._exchanges = exchanges
         self._background = background
+        self._waiting = waiting
 
     def __bool__(self) -> bool:
         """Whether it matters: the result of a held call was handed over."""
@@ -159,7 +164,7 @@ class Unread:
     def keep(self) -> None:
         """Keep these results for the identical calls: their caller is gone without having read them."""
         for exchange in self._delivering():
-            self._background.run(undelivered(exchange.delivers))
+            self._background.run(_undelivered(self._waiting, exchange.delivers))
 
     def doubt(self) -> None:
         """The caller hung up as soon as it had its answer, or could have had it.
@@ -169,7 +174,7 @@ class Unread:
         """
         for exchange in self._delivering():
             if exchange.call_id != exchange.own_id and not exchange.parked:
-                self._background.run(_doubted(exchange.delivers))
+                self._background.run(self._waiting.leave(exchange.delivers, partial(holding.doubt, exchange.delivers)))
 
     def _delivering(self) -> Iterator[Exchange]:
         return (exchange for exchange in self._exchanges if exchange.delivers and exchange.handed_over)
@@ -185,13 +190,9 @@ def leave(exchange: Exchange, task: asyncio.Task[Any]) -> None:
         task.cancel()
 
 
-async def undelivered(approval_id: str) -> None:
-    """Keep the result of a held call, which did not reach its caller, for the identical call."""
-    await in_database(lambda: holding.undeliver(approval_id))
-
-
-async def _doubted(approval_id: str) -> None:
-    await in_database(lambda: holding.doubt(approval_id))
+async def _undelivered(waiting: Waiting, approval_id: str) -> None:
+    """The caller left as its result was being handed over: the identical call fetches it."""
+    await waiting.leave(approval_id, partial(holding.undeliver, approval_id))
 
 
 def _cut_short(exchange: Exchange, otherwise: str, message: str) -> Refusal:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from typing import Any
 
 import pytest
 
+from approvals.database import in_database
 from approvals.holding import deliver, detach, doubt, undeliver
 from approvals.models import ApprovalRequest
 from approvals.runtime import Runtime
@@ -13,6 +16,7 @@ from approvals.states import Status
 from approvals.timers import run_due
 from sessions.models import GatewayProcess
 from tests.engine import (
+    GUARD,
     another_process,
     ask,
     claimed,
@@ -84,6 +88,35 @@ def test_a_repeat_joins_when_the_first_caller_is_gone(engine: Runtime) -> None:
     first.refresh_from_db()
     assert first.attached_to == engine.journal.process_id
     assert not joins(first), "the repeat waits now, so another one is another request"
+
+
+def test_a_repeat_joins_before_it_is_committed_that_the_first_caller_is_gone(engine: Runtime) -> None:
+    first = opened(ask())
+    committing, go_on = threading.Event(), threading.Event()
+
+    def slowly() -> None:
+        committing.set()
+        assert go_on.wait(GUARD)
+        detach(first.pk, engine.journal.process_id)
+
+    async def leave_and_come_back() -> tuple[bool, bool]:
+        engine.waiting.attend(first.pk)
+        assert engine.waiting.unattend(first.pk)
+        leaving = asyncio.ensure_future(engine.waiting.leave(first.pk, slowly))
+        await asyncio.to_thread(committing.wait, GUARD)
+        met = await in_database(lambda: joins(first, is_left=engine.waiting.is_left))
+        engine.waiting.attend(first.pk)
+        go_on.set()
+        await leaving
+        return met, engine.waiting.is_left(first.pk)
+
+    assert asyncio.run(leave_and_come_back()) == (True, False)
+
+
+def test_a_result_that_was_left_unread_is_fetched_before_that_is_committed(engine: Runtime) -> None:
+    first = ended()
+    assert not joins(first)
+    assert joins(first, is_left=lambda left: left == first.pk)
 
 
 def test_a_call_of_another_process_does_not_detach_ours(engine: Runtime) -> None:
