@@ -33,12 +33,24 @@ _LOGIN, _CLIENT_SECRET = "HOLDGATE_LOGIN_", "CLIENT_SECRET"
 def _read(name: str, default: str, help_text: str, *, secret: bool = False) -> str:
     REGISTRY[name] = Setting(name, "" if secret else default, help_text, secret)
     if path := os.environ.get(f"{name}_FILE") if secret else None:
-        try:
-            return Path(path).read_text(encoding="utf-8").strip()
-        except OSError as error:
-            msg = f"{name}_FILE: cannot read {path}: {error.strerror}"
-            raise ImproperlyConfigured(msg) from error
+        return _content(f"{name}_FILE", path)
     return os.environ.get(name, default)
+
+
+def _content(name: str, path: str) -> str:
+    """Return the secret in a file. One that holds none is a mistake, and not the same as no setting."""
+    try:
+        found = Path(path).read_text(encoding="utf-8").strip()
+    except OSError as error:
+        msg = f"{name}: cannot read {path}: {error.strerror}"
+        raise ImproperlyConfigured(msg) from error
+    except UnicodeDecodeError as error:
+        msg = f"{name}: {path} is no text in UTF-8"
+        raise ImproperlyConfigured(msg) from error
+    if not found:
+        msg = f"{name}: {path} is empty; write the secret there, or do not set {name}"
+        raise ImproperlyConfigured(msg)
+    return found
 
 
 def text(name: str, default: str, help_text: str) -> str:

@@ -79,8 +79,10 @@ class Composition:
         folder = self.folder / "of" / name
         folder.mkdir(parents=True, exist_ok=True)
         for secret in self.services[name].get("secrets", ()):
-            text = (self.folder / "secrets" / secret).read_text(encoding="utf-8")
-            (folder / secret).write_text(self.local("", text), encoding="utf-8")
+            text = self.local("", (self.folder / "secrets" / secret).read_text(encoding="utf-8"))
+            here = folder / secret
+            if not here.exists() or here.read_text(encoding="utf-8") != text:
+                here.write_text(text, encoding="utf-8")  # never while a service that runs may read it
         return folder
 
     def local(self, name: str, text: str) -> str:

@@ -90,12 +90,12 @@ def test_a_call_held_at_one_process_is_given_up_at_the_other(pair: tuple[World, 
     here, there = pair
     both_listen(here)
     call = here.caller(DAVE).tool_call("query", {"sql": "delete from x", "marker": marker()})
-    held = Held(here.caller(DAVE), call, {})
+    program = {"User-Agent": "one program"}
+    held = Held(here.caller(DAVE), call, program)
     approval = held.approval_id
+    cancelled = {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": call["id"]}}
 
-    there.caller(DAVE).post(
-        {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": call["id"]}}
-    )
+    there.caller(DAVE).post(cancelled, **program)
 
     assert held.answer().outcome == ("pending", "false")
     assert here.attached(approval) == ""
