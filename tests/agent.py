@@ -39,13 +39,14 @@ def made(gateway: Gateway, *connections: str, name: str = NAME) -> str:
 
 @dataclass
 class Agent:
-    """One agent and its file; it may use no package of `WITHOUT`."""
+    """One agent and its file, of which `more` are further keys; it may use no package of `WITHOUT`."""
 
     folder: Path
     token: str
     gateway_url: str
     connections: dict[str, dict[str, Any]]
     environment: dict[str, str] = field(default_factory=dict)
+    more: dict[str, Any] = field(default_factory=dict)
     process: subprocess.Popen[str] | None = None
     log: list[str] = field(default_factory=list)
     _reader: threading.Thread | None = None
@@ -59,7 +60,7 @@ class Agent:
         """Start it, and wait until it is connected."""
         self.folder.mkdir(exist_ok=True)
         file = self.folder / "agent.yaml"
-        shown = {"version": "1", "gateway": self.gateway_url, "token": "env:AGENT_TOKEN"}
+        shown = {"version": "1", "gateway": self.gateway_url, "token": "env:AGENT_TOKEN", **self.more}
         file.write_text(json.dumps({**shown, "connections": self.connections}), encoding="utf-8")
         kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
         self.process = subprocess.Popen(

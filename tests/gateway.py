@@ -53,6 +53,7 @@ class Gateway:
     folder: Path
     database_url: str = ""
     environment: Mapping[str, str] = field(default_factory=dict)
+    host: str = "127.0.0.1"
     port: int = 0
     form: Form = "alone"
     failpoint: str = ""
@@ -63,7 +64,7 @@ class Gateway:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"http://{self.host}:{self.port}"
 
     @property
     def env(self) -> dict[str, str]:
@@ -97,7 +98,7 @@ class Gateway:
 
     def _command(self) -> list[str]:
         if self.form in {"alone", "web"}:
-            command = ["manage.py", "rungateway", "--port", str(self.port)]
+            command = ["manage.py", "rungateway", "--host", self.host, "--port", str(self.port)]
             return [*command, *(["--web"] if self.form == "web" else ["--config", str(self.folder / "holdgate.yaml")])]
         if self.form == "sequencer":
             return ["manage.py", "run_sequencer"]
