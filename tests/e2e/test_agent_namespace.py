@@ -40,7 +40,7 @@ def apart(issuer: FakeIssuer, tmp_path_factory: pytest.TempPathFactory) -> Itera
     folder = tmp_path_factory.mktemp("apart")
     with contextlib.ExitStack() as stack:
         there = stack.enter_context(network())
-        kinds: dict[str, dict[str, bool]] = {"orders-db": {}, "streams": {"stream": True}}
+        kinds: dict[str, dict[str, Any]] = {"orders-db": {}, "streams": {"stream": True}}
         upstreams = {name: there.within(partial(FakeUpstream, **kind)) for name, kind in kinds.items()}
         for upstream in upstreams.values():
             stack.enter_context(upstream)

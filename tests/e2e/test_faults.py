@@ -1,15 +1,27 @@
-"""Every way in which an upstream fails: what the caller is told of it, and that record and API say the same."""
+"""Every way in which an upstream fails: what the caller is told of it, and that record and API say the same.
+
+All of it directly and through an agent, and the same of both.
+"""
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+
 import pytest
 
+from tests import agent as agents
+from tests import people
+from tests.agent import Agent
+from tests.blocks import one_dba, spelled_out, word_rule
 from tests.history import ENDS
+from tests.issuer import FakeIssuer
 from tests.line import Answer
 from tests.people import DAVE
-from tests.upstream import FAULTS
-from tests.world import World, marker
+from tests.upstream import FAULTS, running
+from tests.world import World, marker, world
 
+SECRET = "agents-own-credential-Tz5mQy2w"
 UNKNOWN, NOT_RUN, RAN = "unknown", "false", "true"
 # What the contract says of each fault: reason, whether it was executed, how the record calls the end.
 EXPECTED = {
@@ -37,6 +49,36 @@ EXPECTED = {
 }
 # The upstream's own answer is passed on: no refusal of ours.
 PASSED_ON = {"cookie": 200, "stream_polls": 200, "json_error": 500}
+
+
+@pytest.fixture(scope="module", params=["directly", "through an agent"])
+def here(
+    request: pytest.FixtureRequest, issuer: FakeIssuer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[World]:
+    """The shared gateway, or one that has an agent to the same servers."""
+    if request.param == "directly":
+        yield request.getfixturevalue("here")
+        return
+    with contextlib.ExitStack() as stack:
+        upstreams = {name: stack.enter_context(running()) for name in ("orders-db", "faulty")}
+        credential = {"header": "Authorization", "prefix": "Bearer ", "value": "env:UPSTREAM_TOKEN"}
+        served = {name: {"url": one.url, "credential": credential} for name, one in upstreams.items()}
+        # Nothing listens on port 1, and the other's credential was never set.
+        served["dead"] = {"url": "http://127.0.0.1:1/mcp"}
+        served["bare"] = {"url": upstreams["orders-db"].url, "credential": {**credential, "value": "env:NOT_SET"}}
+        usual = {"transport": "agent", "agent": agents.NAME, "default": "allow"}
+        made = {name: {**usual, "access": [{"groups": ["corp/engineering"]}]} for name in served}
+        made["faulty"] |= {"timeout": "1s", "max_answer": "1MiB", "max_body": "64KiB"}
+        rules = [word_rule("writes-need-a-dba", "hold", r"(?i)\bdelete\b", approval=one_dba())]
+        text = people.config_yaml(issuer.url, "", **spelled_out(connections=made, rules=rules))
+        folder = tmp_path_factory.mktemp("faults")
+        far = stack.enter_context(world(folder, issuer, upstreams, text))
+        far.start()
+        stack.callback(far.gateway.stop)
+        agent = Agent(folder / "agent", agents.made(far.gateway, *served), far.gateway.url, served)
+        agent.environment["UPSTREAM_TOKEN"] = SECRET
+        stack.enter_context(agents.running(agent))
+        yield far
 
 
 def _broken(here: World, fault: str, era: str = "legacy", sql: str = "select 1") -> tuple[Answer, str]:
