@@ -6,10 +6,30 @@ import contextlib
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+
+@dataclass
+class Brake:
+    """What becomes of what the server says in one connection: all is passed on, or `left` more bytes; `came` counts."""
+
+    came: int = 0
+    left: int | None = None
+
+    def __call__(self, data: bytes) -> bytes:
+        """Return what of a piece is passed on."""
+        self.came += len(data)
+        if self.left is None:
+            return data
+        kept = data[: self.left]
+        self.left -= len(kept)
+        return kept
 
 
 class Relay:
-    """Listens on `port` of this machine and passes on to the server behind it."""
+    """Listens on `port` of this machine and passes on to the server behind it. `brake` is of the newest connection."""
+
+    brake = Brake()
 
     def __init__(self, server: tuple[str, int]) -> None:
         self._server = server
@@ -31,28 +51,49 @@ class Relay:
 
     def cut(self) -> None:
         """Break every connection and take no new one."""
+        self._close(self._listener)
+        self.hang_up()
+
+    def hang_up(self) -> None:
+        """Break every connection."""
         self._open.set()
-        for one in (self._listener, *self._sockets):
-            with contextlib.suppress(OSError):
-                one.shutdown(socket.SHUT_RDWR)
-            one.close()
+        sockets, self._sockets = self._sockets, []
+        for one in sockets:
+            self._close(one)
+
+    @staticmethod
+    def _close(one: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            one.shutdown(socket.SHUT_RDWR)
+        one.close()
 
     def _accept(self) -> None:
         with contextlib.suppress(OSError):
             while True:
                 caller, _ = self._listener.accept()
-                server = socket.create_connection(self._server)
+                try:
+                    server = socket.create_connection(self._server)
+                except OSError:  # it is not there just now
+                    caller.close()
+                    continue
                 self._sockets += [caller, server]
-                for source, target in ((caller, server), (server, caller)):
-                    threading.Thread(target=pass_on, args=(source, target, self._open.wait), daemon=True).start()
+                self.brake = brake = Brake()
+                for source, target, through in ((caller, server, bytes), (server, caller, brake)):
+                    passing = (source, target, through, self._open.wait)
+                    threading.Thread(target=pass_on, args=passing, daemon=True).start()
 
 
-def pass_on(source: socket.socket, target: socket.socket, wait: Callable[[], object] = lambda: None) -> None:
-    """Write to one connection what comes from the other, until either ends; `wait` before each piece."""
+def pass_on(
+    source: socket.socket,
+    target: socket.socket,
+    through: Callable[[bytes], bytes] = bytes,
+    wait: Callable[[], object] = lambda: None,
+) -> None:
+    """Write to one connection what of the other gets `through`, until either ends; `wait` before each piece."""
     with contextlib.suppress(OSError):
         while data := source.recv(65536):
             wait()
-            target.sendall(data)
+            target.sendall(through(data))
     with contextlib.suppress(OSError):
         target.shutdown(socket.SHUT_WR)
 

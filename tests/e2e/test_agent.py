@@ -18,6 +18,7 @@ from tests.agent import Agent
 from tests.blocks import one_dba, spelled_out, word_rule
 from tests.issuer import CLIENT_ID, CLIENT_SECRET, FakeIssuer
 from tests.people import DAVE
+from tests.relay import Relay, relay
 from tests.running_stdio import connection as stdio
 from tests.upstream import running
 from tests.world import World, marker, until, world
@@ -32,8 +33,8 @@ def _connection(**more: Any) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def far(issuer: FakeIssuer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[World, Agent]]:
-    """A gateway, and an agent that serves three servers over HTTP and one program; the gateway has no way to them."""
+def way(issuer: FakeIssuer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[World, Agent, Relay]]:
+    """A gateway, an agent that serves three servers over HTTP and one program, and the wire between the two."""
     folder = tmp_path_factory.mktemp("far")
     with contextlib.ExitStack() as stack:
         upstreams = {name: stack.enter_context(running(**options)) for name, options in UPSTREAMS.items()}
@@ -56,9 +57,16 @@ def far(issuer: FakeIssuer, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         program = {key: value for key, value in stdio().items() if key != "default"}
         program["environment"] = {"STDIO_TOKEN": "env:UPSTREAM_TOKEN"}
         served |= {"programs": program, "not-allowed": served["orders-db"]}
-        agent = Agent(folder / "agent", token, here.gateway.url, served, {"UPSTREAM_TOKEN": SECRET})
+        wire = stack.enter_context(relay("127.0.0.1", here.gateway.port))
+        agent = Agent(folder / "agent", token, f"http://127.0.0.1:{wire.port}", served, {"UPSTREAM_TOKEN": SECRET})
         stack.enter_context(agents.running(agent))
-        yield here, agent
+        yield here, agent, wire
+
+
+@pytest.fixture
+def far(way: tuple[World, Agent, Relay]) -> tuple[World, Agent]:
+    """The gateway and its agent."""
+    return way[:2]
 
 
 def _entries(here: World, kind: str) -> list[dict[str, Any]]:
@@ -184,6 +192,44 @@ def test_an_agent_that_goes_while_a_call_runs(far: tuple[World, Agent], how: sig
     assert here.caller(DAVE).call("query", {"sql": "select 1"}).outcome == ("upstream_unavailable", "false")
     agent.start()
     assert here.caller(DAVE).call("query", {"sql": "select 1"}).outcome == (None, None)
+
+
+SIZE = 2 << 20
+NOT_BEGUN, UNCLEAR = ("upstream_unavailable", "false"), ("outcome_unknown", "unknown")
+
+
+@pytest.mark.promise("nothing-lost")
+@pytest.mark.parametrize(
+    ("handed_over", "is_killed", "outcome"),
+    [
+        pytest.param(30_000, False, NOT_BEGUN, id="cut in the first piece"),
+        pytest.param(SIZE // 2, False, NOT_BEGUN, id="cut in the middle"),
+        pytest.param(SIZE // 2, True, NOT_BEGUN, id="killed in the middle"),
+        # The gateway has sent all of it, and cannot know how far that came.
+        pytest.param(SIZE - 30_000, False, UNCLEAR, id="cut in the last piece"),
+    ],
+)
+def test_a_request_of_which_the_agent_has_a_part_is_never_begun(
+    way: tuple[World, Agent, Relay], handed_over: int, is_killed: bool, outcome: tuple[str, str]
+) -> None:
+    here, agent, wire = way
+    mark, upstream, line = marker(), here.upstreams["streams"], here.caller(DAVE, "streams")
+    brake = wire.brake
+    brake.came, brake.left = 0, handed_over
+    asked = here.aside(lambda: line.call("echo", {"marker": mark, "text": "x" * (SIZE - 2000)}))
+    until(lambda: brake.came > handed_over, "the part of the request")
+
+    if is_killed:
+        agent.kill()
+        agent.start(wait=False)
+    else:
+        wire.hang_up()
+    answer = asked.result(30)
+
+    assert answer.outcome == outcome, answer.text
+    assert answer.decision.get("retry_after") == (2 if outcome == NOT_BEGUN else None)
+    until(lambda: line.call("echo", {"text": "x"}).outcome == (None, None), "the agent's coming back", 60)
+    assert not [seen for seen in upstream.requests if mark.encode() in seen.body]
 
 
 def _is_away(here: World) -> bool:
