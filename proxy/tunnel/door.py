@@ -194,14 +194,7 @@ class Agents:
                 socket.calls.heard(frame)
 
     def _heard_health(self, socket: Socket, frame: Frame) -> None:
-        told = frames.parted(frame.payload)[0].get("connections")
-        if not isinstance(told, dict) or len(told) > frames.MOST_CONNECTIONS:
-            raise TunnelBroken("a health that is none")
-        socket.health = {
-            name: {key: one[key] for key in ("state", "fault", "since", "calls", "faults") if key in one}
-            for name, one in told.items()
-            if isinstance(one, dict) and name in socket.calls.hello.connections
-        }
+        socket.health = frames.health_of(frame.payload, socket.calls.hello.connections)
         self._told[socket.name] = socket.health
 
     async def _next(self, receive: Any, expected: frozenset[Kind]) -> Frame:

@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any, Final
@@ -62,6 +62,10 @@ FROM_AGENT: Final = frozenset(
     {Kind.HELLO, Kind.HEALTH, Kind.LEAVING, Kind.HEAD, Kind.DATA, Kind.END, Kind.FAULT, Kind.CREDIT}
 )
 FROM_GATEWAY: Final = frozenset({Kind.WELCOME, Kind.OPEN, Kind.DATA, Kind.CREDIT, Kind.CANCEL})
+
+
+_LONGEST_WORD: Final = 60
+_LARGEST_NUMBER: Final = 2**53
 
 
 class TunnelBroken(Exception):
@@ -151,7 +155,34 @@ class Hello:
         names = _texts(document.get("connections"), 63)
         if len(names) > MOST_CONNECTIONS:
             raise TunnelBroken("more connections than an agent may have")
-        return cls(_text(document.get("build"), 100), names)
+        build = _text(document.get("build"), 100)
+        # They are written down, and a database refuses what is no text of its own: NUL, half a surrogate pair.
+        if not all(said.isprintable() for said in (build, *names)):
+            raise TunnelBroken("a name that cannot be printed")
+        return cls(build, names)
+
+
+def health_of(payload: bytes, connections: Sequence[str]) -> dict[str, dict[str, str | int | float]]:
+    """Return how an agent says that each of these connections fares: short printable words and finite numbers.
+
+    Anything else of it is left out: it is stored by the same look that ends who was revoked. Raises TunnelBroken.
+    """
+    told = parted(payload)[0].get("connections")
+    if not isinstance(told, dict) or len(told) > MOST_CONNECTIONS:
+        raise TunnelBroken("a health that is none")
+    return {
+        name: {key: one[key] for key in ("state", "fault", "since", "calls", "faults") if _is_plain(one.get(key))}
+        for name, one in told.items()
+        if isinstance(one, dict) and name in connections
+    }
+
+
+def _is_plain(value: object) -> bool:
+    if isinstance(value, str):
+        return len(value) <= _LONGEST_WORD and value.isprintable()
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return abs(value) < _LARGEST_NUMBER  # which not-a-number is not
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,6 +36,8 @@ WINDOW_SECONDS: Final = 30.0
 _PREFIX: Final = "/agents/"
 # Says that an answer is the server's, and not a refusal of the port itself.
 PASSED_ON: Final = (b"holdgate-agents", b"1")
+# With these the port itself refuses a request before anything of it is sent on.
+REFUSED: Final = frozenset({400, 403, 413})
 
 
 def path_of(agent: str) -> str:

@@ -11,7 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from approvals.database import in_database
-from proxy.errors import Fault, UpstreamTimeout, UpstreamUnavailable
+from proxy.errors import Fault, OutcomeUnknown, UpstreamTimeout, UpstreamUnavailable
 from proxy.tunnel import hop, registry
 from proxy.tunnel.calls import RETRY_SECONDS, away
 from proxy.tunnel.frames import Opening
@@ -89,5 +89,7 @@ class AgentUpstream:
             raise
         if opened.headers.get("holdgate-agents") is None:
             await opened.close()
+            if opened.status not in hop.REFUSED:
+                raise OutcomeUnknown("The process that has the agent's socket failed while it was asked.")
             raise away("The process that has the agent's socket refused the request of this one.")
         return opened

@@ -73,7 +73,7 @@ def test_the_head_of_an_answer_is_read_back(status: int, headers: dict[str, str]
         assert Head.read(head.payload(first)) == (head, first)
 
 
-@given(st.lists(_TEXT, max_size=5).map(tuple), _TEXT)
+@given(st.lists(_TEXT.filter(str.isprintable), max_size=5).map(tuple), _TEXT.filter(str.isprintable))
 def test_a_registration_is_read_back(names: tuple[str, ...], build: str) -> None:
     hello = Hello(build, names)
 
@@ -190,3 +190,19 @@ def test_a_sender_waits_for_credit_and_goes_on() -> None:
         assert await waiting == 4
 
     asyncio.run(check())
+
+
+@pytest.mark.parametrize("said", ["a\x00b", "\ud800", "a\nb"], ids=["nul", "surrogate", "line"])
+def test_a_registration_that_cannot_be_written_down_is_refused(said: str) -> None:
+    with pytest.raises(TunnelBroken):
+        Hello.read(frames.headed({"version": frames.VERSION, "build": said, "connections": []}))
+    with pytest.raises(TunnelBroken):
+        Hello.read(frames.headed({"version": frames.VERSION, "build": "1", "connections": [said]}))
+
+
+def test_of_a_health_only_words_and_numbers_are_kept() -> None:
+    told = {"state": "failing\x00", "fault": {"x": "\x00"}, "since": float("nan"), "calls": 10**400, "faults": 2}
+
+    health = frames.health_of(frames.headed({"connections": {"far": told, "other": {"state": "ok"}}}), ("far",))
+
+    assert health == {"far": {"faults": 2}}

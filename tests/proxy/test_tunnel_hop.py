@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+import math
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 
+from proxy.errors import Fault
 from proxy.headers import Headers
 from proxy.tunnel.hop import NONCE, SIGNATURE, TIME, WINDOW_SECONDS, Seen, signed
+from proxy.tunnel.sender import AgentUpstream, address_of
+from proxy.upstream import UpstreamRequest
 
 PATH, BODY, NOW = "/agents/far-away", b"what is asked", 1_000_000.0
 
@@ -52,3 +60,28 @@ def test_what_is_too_old_to_be_taken_is_forgotten() -> None:
         now += 3 * WINDOW_SECONDS
 
     assert len(seen._nonces) <= 1 + 1
+
+
+@pytest.mark.parametrize(("status", "executed"), [(403, "false"), (400, "false"), (500, "unknown"), (503, "unknown")])
+def test_a_process_that_fails_while_it_is_asked_may_have_sent_the_request(status: int, executed: str) -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(f"HTTP/1.1 {status} X\r\ncontent-length: 0\r\nconnection: close\r\n\r\n".encode())
+        await writer.drain()
+        writer.close()
+
+    async def ask() -> str:
+        server = await asyncio.start_server(answer, "127.0.0.1", 0)
+        agents: Any = SimpleNamespace(sockets={}, address="")
+        upstream = AgentUpstream(agents)
+        port = server.sockets[0].getsockname()[1]
+        upstream._routes["far"] = f"http://127.0.0.1:{port}", math.inf
+        try:
+            with pytest.raises(Fault) as caught:
+                await upstream.exchange(UpstreamRequest(url=address_of("far", "orders"), body=b"{}", timeout=10))
+            return caught.value.executed
+        finally:
+            await upstream.aclose()
+            server.close()
+
+    assert asyncio.run(ask()) == executed
